@@ -8,7 +8,7 @@ mod descriptors;
 mod once_a_minute;
 mod outage;
 
-pub(crate) use cause::{Cause, FailureWithCause, log_cause};
+pub(crate) use cause::{Cause, FailureWithCause, log_cause, with_causes};
 pub(crate) use descriptors::is_out_of_files;
 pub(crate) use once_a_minute::{OnceAMinute, line_due};
 pub(crate) use outage::{Outage, STEADY};

@@ -8,6 +8,8 @@ use bytes::{Bytes, BytesMut};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use reqwest::redirect;
 
+use crate::error::with_causes;
+
 /// Timeout of a new connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Timeout of a whole request.
@@ -56,15 +58,6 @@ impl HttpClient for Http {
     }
 }
 
-/// Includes the causes: the outermost text only says that a request failed.
 fn other(error: reqwest::Error) -> Error {
-    use std::error::Error as _;
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        below = cause.source();
-    }
-    Error::Other(text.into())
+    Error::Other(with_causes(&error).into())
 }

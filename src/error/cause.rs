@@ -3,6 +3,18 @@
 
 use super::{Failure, Level, line_due};
 
+/// An error's text with those of its causes: the outermost often says only that a request failed.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        below = cause.source();
+    }
+    text
+}
+
 /// What an operator needs to know. Never a secret, a phone number or an e-mail address (R27).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cause {
@@ -99,5 +111,20 @@ impl FailureWithCause {
 impl From<Failure> for FailureWithCause {
     fn from(failure: Failure) -> Self {
         FailureWithCause::new(failure, Cause::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_with_all_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Layer(&'static str, #[source] Option<Box<Layer>>);
+        let all = Layer("top", Some(Box::new(Layer("middle", Some(Box::new(Layer("bottom", None)))))));
+        assert_eq!(with_causes(&all), "top: middle: bottom");
+        assert_eq!(with_causes(&Layer("alone", None)), "alone");
     }
 }

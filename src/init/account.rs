@@ -52,7 +52,7 @@ impl<'a> Administrator<'a> {
     /// What exists in NocoBase already.
     ///
     /// `known`: the user named in the configuration.
-    pub(super) async fn look(&self, known: Option<u64>) -> Result<InNocoBase, InitError> {
+    pub(super) async fn existing(&self, known: Option<u64>) -> Result<InNocoBase, InitError> {
         let role = self.get(&format!("roles:get?filterByTk={ROLE}")).await?;
         let role_is_bare = role.get("name").map(|_| {
             let list = |at: &str| -> Vec<&str> {

@@ -75,7 +75,7 @@ async fn rest(
     interview.policy(&mut answers, administrator).await?;
 
     let needs = Needs::of(answers.policy, existing);
-    let found = administrator.look(existing.number("nocobase", "service_user")).await?;
+    let found = administrator.existing(existing.number("nocobase", "service_user")).await?;
     let session_key = SessionKey::of(existing, paths)?;
     let actions = actions(needs, &found, &answers, owner, paths, &session_key, text)?;
     print_line(if actions.is_empty() { texts.nothing_to_do } else { texts.to_do })?;

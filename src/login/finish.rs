@@ -137,21 +137,21 @@ impl SignIns {
         };
 
         // The flow cookie stays: the page repeats the callback automatically, with the same code.
-        let permit = match self.throttle.permit(client, Instant::now()) {
-            Ok(permit) => permit,
+        let slot = match self.throttle.slot(client, Instant::now()) {
+            Ok(slot) => slot,
             Err(failure) => return (CallbackResponse::failed(failure, None), Vec::new()),
         };
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
         let source = callback.source.clone();
-        // Permit and charge are held until the work ends, even if the browser no longer waits for it.
+        // Slot and charge are held until the work ends, even if the browser no longer waits for it.
         let id = CallbackId::of(&once);
         let logged = Arc::new(AtomicBool::new(false));
         let written = Arc::clone(&logged);
         let counted = Arc::new(AtomicBool::new(false));
         let counts = Arc::clone(&counted);
         let work = async move {
-            let _permit = permit;
+            let _slot = slot;
             let carry_out = async {
                 let finished = sign_in(&sign_ins, &work, &spent, &source).await;
                 written.store(true, Ordering::Release);

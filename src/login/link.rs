@@ -126,8 +126,8 @@ impl SignIns {
         };
         let pending = checked.pending;
         let retry = Retry::from(&pending.request);
-        let permit = match self.throttle.permit(client, Instant::now()) {
-            Ok(permit) => permit,
+        let slot = match self.throttle.slot(client, Instant::now()) {
+            Ok(slot) => slot,
             Err(failure) => return failed(failure, retry),
         };
         // A form is valid for one attempt: a repetition gets the same outcome, different content with its id is refused (R18).
@@ -147,9 +147,9 @@ impl SignIns {
         };
         let (sign_ins, logged) = (self.clone(), Arc::new(AtomicBool::new(false)));
         let written = logged.clone();
-        // Permit and charges are held until the work ends, even if the browser no longer waits for it.
+        // Slot and charges are held until the work ends, even if the browser no longer waits for it.
         let work = async move {
-            let _permit = permit;
+            let _slot = slot;
             let carry_out = async {
                 let member = format!("{}/{}", attempt.request.entry, attempt.userid);
                 let charged = sign_ins.throttle.link(client, &member, &attempt.account, Instant::now());

@@ -16,7 +16,7 @@ use crate::wecom::Department;
 /// How long the page about a member waits for WeCom.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Most members found by one search.
-const MOST: usize = 50;
+const MAX_FOUND: usize = 50;
 
 /// When a session was last used.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +44,7 @@ impl Sessions {
             all.retain(|b| b.userid.to_lowercase().contains(&word) || b.name.to_lowercase().contains(&word));
         }
         all.sort_by(|a, b| (&a.entry, &a.userid).cmp(&(&b.entry, &b.userid)));
-        all.truncate(MOST);
+        all.truncate(MAX_FOUND);
         Ok(all)
     }
 

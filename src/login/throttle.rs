@@ -4,7 +4,7 @@
 //! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker does is
 //! expensive: a callback counts if its state or code is rejected, because that is what uses up WeCom's 10 000 calls per minute
 //! for everyone. Limits also hold for concurrent requests (R34): a callback is counted before it is processed, and no longer once
-//! it is accepted; one address gets at most a share of the places for sign-ins in progress.
+//! it is accepted; one address gets at most a share of the slots for sign-ins in progress.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,7 +27,7 @@ use gcra::{ADDRESSES, Address, Over, WINDOW, first, nanos, next};
 use links::Links;
 pub(crate) use links::{ATTEMPTS as LINK_ATTEMPTS, LinkCharge, SPAN as LINK_SPAN, counted};
 
-/// One address may take one in this many of the places of `limits.sign_ins_at_once`.
+/// One address may take one in this many of the slots of `limits.sign_ins_at_once`.
 const SHARE: usize = 4;
 /// Redirects of one address to NocoBase's form per minute, for browsers without a counter cookie: new ones, and those that keep
 /// no cookies. Beyond this they get the gate's page instead of the form, which costs a click.
@@ -114,15 +114,15 @@ impl Throttle {
         refuse(client, "nocobase.link_by_password", first(&self.logged_at, self.nanos(now)))
     }
 
-    /// A permit to process a sign-in, held until it is dropped.
+    /// A slot in which to process a sign-in, held until it is dropped.
     ///
     /// # Errors
     /// [`Failure::TooManyRequests`] if all are taken, or this address has its share.
-    pub(crate) fn permit(&self, client: IpAddr, now: Instant) -> Result<Permit, Failure> {
-        let permit = self.shares.take(client).and_then(|share| {
-            Some(Permit { _place: self.at_once.clone().try_acquire_owned().ok()?, _share: share })
+    pub(crate) fn slot(&self, client: IpAddr, now: Instant) -> Result<Slot, Failure> {
+        let slot = self.shares.take(client).and_then(|share| {
+            Some(Slot { _permit: self.at_once.clone().try_acquire_owned().ok()?, _share: share })
         });
-        permit
+        slot
             .ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.logged_at, self.nanos(now))))
     }
 
@@ -132,21 +132,21 @@ impl Throttle {
     }
 }
 
-/// A place for a sign-in in progress.
-pub(crate) struct Permit {
-    _place: OwnedSemaphorePermit,
+/// Taken by a sign-in in progress.
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
     _share: Share,
 }
 
-/// How many places each address has taken. There are at most as many addresses as places.
+/// How many slots each address has taken. There are at most as many addresses as slots.
 struct Shares {
     most: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Shares {
-    fn new(places: usize) -> Shares {
-        Shares { most: places.div_ceil(SHARE), taken: Mutex::default() }
+    fn new(slots: usize) -> Shares {
+        Shares { most: slots.div_ceil(SHARE), taken: Mutex::default() }
     }
 
     fn take(self: &Arc<Self>, client: IpAddr) -> Option<Share> {

@@ -134,14 +134,14 @@ impl Rules {
             if self.is_in(member, rule.group).await? {
                 roles.insert(rule.role.as_str());
             } else {
-                self.sure(member, rule.group).await?;
+                self.ensure_certain(member, rule.group).await?;
             }
         }
         Ok(roles)
     }
 
     /// An error unless it is certain that the member is not in this group.
-    async fn sure(&self, member: &Member, group: Group) -> Result<(), WeComError> {
+    async fn ensure_certain(&self, member: &Member, group: Group) -> Result<(), WeComError> {
         let (ids, call) = match group {
             Group::Department(id) => (vec![id], Call::Departments),
             Group::Tag(id) => (self.tag(id).await?.departments.iter().copied().collect(), Call::Tag),

@@ -39,11 +39,11 @@ fn r17_after_a_minute_an_address_may_as_much_again() {
 #[test]
 fn r17_of_four_places_one_address_has_one() {
     let (throttle, now) = (throttle(3), Instant::now());
-    let held = throttle.permit(IpAddr::from([10, 0, 0, 1]), now).unwrap();
-    assert_eq!(throttle.permit(IpAddr::from([10, 0, 0, 1]), now).err(), Some(Failure::TooManyRequests));
-    assert!(throttle.permit(IpAddr::from([10, 0, 0, 2]), now).is_ok());
+    let held = throttle.slot(IpAddr::from([10, 0, 0, 1]), now).unwrap();
+    assert_eq!(throttle.slot(IpAddr::from([10, 0, 0, 1]), now).err(), Some(Failure::TooManyRequests));
+    assert!(throttle.slot(IpAddr::from([10, 0, 0, 2]), now).is_ok());
     drop(held);
-    assert!(throttle.permit(IpAddr::from([10, 0, 0, 1]), now).is_ok());
+    assert!(throttle.slot(IpAddr::from([10, 0, 0, 1]), now).is_ok());
 }
 
 #[test]

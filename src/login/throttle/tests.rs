@@ -80,15 +80,15 @@ fn r34_of_two_hundred_at_once_as_many_pass_as_the_limit_allows() {
         let (client, now) = (ip("10.0.0.1"), Instant::now());
         assert_eq!(at_once(200, || throttle.callback(client, now).ok()).len(), 5);
         assert_eq!(at_once(200, || throttle.start(client, now).ok()).len(), 5);
-        let first = at_once(200, || throttle.permit(client, now).ok());
+        let first = at_once(200, || throttle.slot(client, now).ok());
         assert_eq!(first.len(), 5, "a share, not all");
         let others: Vec<_> =
-            (2..=4).map(|i| at_once(200, || throttle.permit(ip(&format!("10.0.0.{i}")), now).ok())).collect();
+            (2..=4).map(|i| at_once(200, || throttle.slot(ip(&format!("10.0.0.{i}")), now).ok())).collect();
         assert!(others.iter().all(|o| o.len() == 5));
-        assert!(throttle.permit(ip("10.0.0.9"), now).is_err(), "all are taken");
+        assert!(throttle.slot(ip("10.0.0.9"), now).is_err(), "all are taken");
         drop((first, others));
         assert!(throttle.shares.taken.lock().is_empty());
-        assert_eq!(at_once(200, || throttle.permit(client, now).ok()).len(), 5);
+        assert_eq!(at_once(200, || throttle.slot(client, now).ok()).len(), 5);
     }
 }
 
@@ -96,11 +96,11 @@ fn r34_of_two_hundred_at_once_as_many_pass_as_the_limit_allows() {
 fn r34_one_slot_goes_to_the_first_request() {
     let throttle = throttle(5, 1);
     let now = Instant::now();
-    let held = throttle.permit(ip("10.0.0.1"), now).unwrap();
-    assert!(throttle.permit(ip("10.0.0.2"), now).is_err());
+    let held = throttle.slot(ip("10.0.0.1"), now).unwrap();
+    assert!(throttle.slot(ip("10.0.0.2"), now).is_err());
     assert!(!throttle.shares.taken.lock().contains_key(&ip("10.0.0.2")));
     drop(held);
-    assert!(throttle.permit(ip("10.0.0.2"), now).is_ok());
+    assert!(throttle.slot(ip("10.0.0.2"), now).is_ok());
 }
 
 #[test]

@@ -97,18 +97,6 @@ pub(in crate::nocobase) fn bad_response(call: &Call<'_>, status: u16, reason: &s
     )
 }
 
-/// An error with its causes.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        below = cause.source();
-    }
-    text
-}
-
 /// A 500 from a node that has closed its database but not yet its listener.
 pub(super) fn stopping(response: &Response) -> bool {
     response.status == 500

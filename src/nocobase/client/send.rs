@@ -8,9 +8,9 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use reqwest::Method;
 
 use super::call::{Call, Response};
-use super::error_mapping::{causes, database_busy, stopping};
+use super::error_mapping::{database_busy, stopping};
 use super::{NocoBase, Node};
-use crate::error::{Failure, FailureWithCause, is_out_of_files};
+use crate::error::{Failure, FailureWithCause, is_out_of_files, with_causes};
 use crate::nocobase::{NoPlace, Permit};
 
 /// First and last pause before a call is repeated because NocoBase's database was busy (1.5 to 3 s in all).
@@ -136,7 +136,7 @@ impl NocoBase {
                 }
                 Err(error) => {
                     let error = error.without_url(); // its query contains phone numbers
-                    let causes = causes(&error);
+                    let causes = with_causes(&error);
                     if error.is_timeout() && !error.is_connect() {
                         // Not repeated on another node: it may have been processed, and the member has waited long enough.
                         reasons.push(format!("{base}: NocoBase did not respond in time"));

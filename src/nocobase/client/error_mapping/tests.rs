@@ -94,16 +94,6 @@ fn only_a_500_is_a_busy_database_or_a_node_that_stops() {
 }
 
 #[test]
-fn an_error_is_shown_with_all_its_causes() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Layer(&'static str, #[source] Option<Box<Layer>>);
-    let all = Layer("top", Some(Box::new(Layer("middle", Some(Box::new(Layer("bottom", None)))))));
-    assert_eq!(causes(&all), "top: middle: bottom");
-    assert_eq!(causes(&Layer("alone", None)), "alone");
-}
-
-#[test]
 fn data_is_what_a_json_object_has_under_that_name() {
     let call = Call::get("users:list");
     assert_eq!(data_of(&call, &response(200, &json!({ "data": [1] }))).unwrap(), json!([1]));
