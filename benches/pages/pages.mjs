@@ -59,8 +59,8 @@ async function load(context, address, network) {
   return { seconds, kb: seen.bytes / 1000, scripts: seen.scripts / 1000, api: seen.api / 1000, requests: seen.requests, urls: [...seen.urls.values()] };
 }
 
-/** Cold, then warm, in a browser profile of its own. */
-async function pair(how, network) {
+/** Cold, then warm, then once more, in a browser profile of its own. */
+async function loads(how, network) {
   const context = await stage.browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-US', serviceWorkers: 'block' });
   context.setDefaultTimeout(240_000);
   if (how.cookies) await context.addCookies(how.cookies);
@@ -69,8 +69,9 @@ async function pair(how, network) {
   }
   const cold = await load(context, how.address, network);
   const warm = await load(context, how.address, network);
+  const third = await load(context, how.address, network);
   await context.close();
-  return { cold, warm };
+  return { cold, warm, third };
 }
 
 await stage.start();
@@ -84,21 +85,21 @@ try {
   // The very first load through a gate that has just started.
   await stage.gate.stop();
   stage.gate = await stage.startGate('a');
-  const first = await pair(gate, null);
+  const first = await loads(gate, null);
   const cookie = cookies.map((c) => `${c.name}=${c.value}`).join('; ');
   const compressing = await settled(first.cold.urls, cookie, SETTLE);
-  await pair(alone, null); // NocoBase is warm too.
+  await loads(alone, null); // NocoBase is warm too.
 
   const results = {};
   for (let run = 0; run < RUNS; run += 1) {
     for (const network of NAMES) {
       for (const how of [alone, gate]) {
-        const { cold, warm } = await pair(how, NETWORKS[network]);
-        for (const [kind, figures] of Object.entries({ cold, warm })) {
+        const each = await loads(how, NETWORKS[network]);
+        for (const [kind, figures] of Object.entries(each)) {
           delete figures.urls;
           ((results[how.name] ??= {})[`${kind} ${network}`] ??= []).push(figures);
         }
-        console.error(`run ${run + 1}, ${network}, ${how.name}: cold ${round(cold.seconds, 1)} s, warm ${round(warm.seconds, 1)} s`);
+        console.error(`run ${run + 1}, ${network}, ${how.name}: ${Object.entries(each).map(([kind, f]) => `${kind} ${round(f.seconds, 1)} s`).join(', ')}`);
       }
     }
   }
@@ -107,7 +108,7 @@ try {
     `| \`/admin\`, signed in | KB (scripts; API), requests | ${NAMES.join(' | ')} |`,
     `|---|---|${NAMES.map(() => '---').join('|')}|`,
   ];
-  for (const kind of ['cold', 'warm']) {
+  for (const kind of ['cold', 'warm', 'third']) {
     for (const how of [alone, gate]) {
       const size = (what) => round(of(how, kind, NAMES[0], what));
       const times = NAMES.map((network) => `${round(of(how, kind, network, 'seconds'), 1)} s`);
