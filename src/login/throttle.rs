@@ -122,8 +122,7 @@ impl Throttle {
         let slot = self.shares.take(client).and_then(|share| {
             Some(Slot { _permit: self.at_once.clone().try_acquire_owned().ok()?, _share: share })
         });
-        slot
-            .ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.logged_at, self.nanos(now))))
+        slot.ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.logged_at, self.nanos(now))))
     }
 
     /// Nanoseconds since the creation of this value, up to the year 2500.
