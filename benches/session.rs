@@ -9,8 +9,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use secrecy::SecretSlice;
 use wecom_gate::session::Company;
 use wecom_gate::session::{
-    Keyring, Names, OwnCookies, Session, SessionCache, SessionCookies, SessionLimits, Token, UnixMillis,
-    forwardable,
+    Keyring, Names, OwnCookies, Session, SessionCache, SessionCookies, SessionLimits, Token, TokenCookies,
+    UnixMillis, forwardable,
 };
 
 mod support;
@@ -44,9 +44,13 @@ fn world() -> Option<World> {
     );
     let seen = SessionCache::new(limits.absolute);
     let known = seen.insert_checked(&session, NOW);
-    seen.token(&known, NOW, || Token::new(&"x".repeat(260), extra(), NOW)).ok()?;
+    seen.token(&known, NOW, || Token::new(&"x".repeat(260), &token_cookies(), NOW)).ok()?;
     let phantom = session.phantom.text();
     Some(World { cookies, seen, session, header, phantom })
+}
+
+fn token_cookies() -> Arc<TokenCookies> {
+    TokenCookies::new("nb_auth_token_main", "nb_authenticator_main")
 }
 
 fn extra() -> String {
@@ -69,7 +73,7 @@ fn request(w: &World, header: &str, authorization: &str) -> Option<Vec<u8>> {
     }
     let token = w.seen.token(&known, NOW, || Err(())).ok()?;
     black_box(token.bearer().clone());
-    forwardable(w.cookies.names(), [header.as_bytes()], true, Some(token.cookies())).ok()?
+    forwardable(w.cookies.names(), [header.as_bytes()], true, &token.cookies()).ok()?
 }
 
 fn benches(c: &mut Criterion) {
@@ -86,7 +90,7 @@ fn benches(c: &mut Criterion) {
     });
     let extra = extra();
     c.bench_function("session/forwardable with 10 cookies", |b| {
-        b.iter(|| forwardable(w.cookies.names(), [black_box(w.header.as_bytes())], true, Some(&extra)));
+        b.iter(|| forwardable(w.cookies.names(), [black_box(w.header.as_bytes())], true, &[&extra]));
     });
     c.bench_function("session/a whole request", |b| b.iter(|| request(&w, black_box(&w.header), &w.phantom)));
     c.bench_function("session/seal (at sign-in and twice an hour)", |b| {

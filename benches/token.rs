@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 use wecom_gate::nocobase::{Minter, UserId};
 use wecom_gate::proxy::rewrite::auth_message::TokenVerdict;
 use wecom_gate::proxy::rewrite::token_swapper::Swapper;
-use wecom_gate::session::{Names, Session, SessionCache, Token, UnixMillis, forwardable};
+use wecom_gate::session::{Names, Session, SessionCache, Token, TokenCookies, UnixMillis, forwardable};
 
 mod support;
 
@@ -26,8 +26,8 @@ fn mint(minter: &Minter, session: &Session) -> Result<Token, ()> {
     let user = UserId::new(session.user_id).ok_or(())?;
     let minted = minter.session(user, &session.sid.to_string(), session.signed_in_at.0, NOW.as_secs());
     let jwt = minted.map_err(|_| ())?.as_str().to_owned();
-    let cookies = format!("nb_auth_token_main={jwt}; nb_authenticator_main=basic");
-    Token::new(&jwt, cookies, NOW).map_err(|_| ())
+    let cookies = TokenCookies::new("nb_auth_token_main", "nb_authenticator_main");
+    Token::new(&jwt, &cookies, NOW).map_err(|_| ())
 }
 
 /// A text frame as browsers send it: masked.
@@ -67,8 +67,7 @@ fn benches(c: &mut Criterion) {
         }
         let token = store.token(&seen, NOW, || mint(&minter, &session)).ok()?;
         let cookie =
-            forwardable(&names, [headers.get(header::COOKIE)?.as_bytes()], true, Some(token.cookies()))
-                .ok()??;
+            forwardable(&names, [headers.get(header::COOKIE)?.as_bytes()], true, &token.cookies()).ok()??;
         headers.insert(header::AUTHORIZATION, token.bearer().clone());
         headers.insert(header::COOKIE, HeaderValue::try_from(cookie).ok()?);
         Some(())

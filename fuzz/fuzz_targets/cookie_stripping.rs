@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     let in_session = flags & 1 == 1;
     let extra = (flags & 2 == 2).then_some("k=v; l=w");
     let headers: Vec<&[u8]> = data.split(|b| *b == b'\n').collect();
-    let Ok(forwarded) = forwardable(&Names::new(true, "wecom_gate"), headers.iter().copied(), in_session, extra) else { return };
+    let Ok(forwarded) = forwardable(&Names::new(true, "wecom_gate"), headers.iter().copied(), in_session, extra.as_slice()) else { return };
     let forwarded = forwarded.unwrap_or_default();
     let mut out = read([&forwarded[..]]);
     if let Some(extra) = extra {

@@ -64,9 +64,7 @@ impl Sessions {
     }
 
     fn as_token(&self, minted: &Minted) -> Result<Token, Failure> {
-        let jwt = minted.as_str();
-        let cookies = format!("{}={jwt}; {}=basic", self.token_cookie, self.authenticator_cookie);
-        Token::new(jwt, cookies, now())
+        Token::new(minted.as_str(), &self.token_cookies, now())
     }
 
     /// A token for the browser to hold (`token_delivery = "browser"`): valid until the session's latest end. The gate replaces it

@@ -21,7 +21,7 @@ use crate::nocobase::{
 };
 use crate::session::{
     self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
-    SessionStatus,
+    SessionStatus, TokenCookies,
 };
 use crate::shared::{Ending, Shared};
 use crate::wecom::{self, Member};
@@ -61,8 +61,7 @@ pub(crate) struct Sessions {
     pub(super) wecom: HashMap<String, wecom::Client>,
     /// What the nodes share, if `session.redis` is set.
     pub(super) shared: Option<Arc<Shared>>,
-    pub(super) token_cookie: String,
-    pub(super) authenticator_cookie: String,
+    pub(super) token_cookies: Arc<TokenCookies>,
     pub(super) token_policy: Arc<TokenPolicy>,
     /// Ended sessions that NocoBase has not recorded yet.
     pub(super) blocks: Arc<Blocks>,
@@ -142,8 +141,10 @@ impl Sessions {
             shared,
             token_policy: before.map(|b| b.token_policy.clone()).unwrap_or_default(),
             blocks: before.map(|b| b.blocks.clone()).unwrap_or_default(),
-            token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
-            authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
+            token_cookies: TokenCookies::new(
+                &format!("nb_auth_token_{}", config.nocobase.app),
+                &format!("nb_authenticator_{}", config.nocobase.app),
+            ),
             member_rechecks: before.map(|b| b.member_rechecks.clone()).unwrap_or_default(),
             known_admins: KnownAdmins::new(),
             event_arrivals: before.map(|b| b.event_arrivals.clone()).unwrap_or_default(),
@@ -179,7 +180,7 @@ impl Sessions {
 
     /// Name of the cookie in which NocoBase keeps its token.
     pub(crate) fn token_cookie(&self) -> &str {
-        &self.token_cookie
+        self.token_cookies.token_name()
     }
 
     /// The session of these cookies. Without I/O, except for a session that this node has not seen before: NocoBase records which

@@ -14,19 +14,19 @@ const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 /// - if `in_session`, without `nb_auth_token_*` and `nb_authenticator_*` of the client;
 /// - all others unchanged and in order, whatever bytes they contain;
 /// - several headers joined by `"; "` (RFC 9113, 8.2.3);
-/// - then `extra`, already in the form `name=value; name=value`.
+/// - then `extra`, already in the form `name=value; name=value`, in pieces.
 ///
 /// `None`: no `Cookie` header at all. [`Failure::HeadersTooLarge`] as in `OwnCookies::parse`.
 pub fn forwardable<'a>(
     names: &Names,
     headers: impl IntoIterator<Item = &'a [u8]> + Clone,
     in_session: bool,
-    extra: Option<&str>,
+    extra: &[&str],
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let extra = extra.unwrap_or_default().as_bytes();
+    let extra_len: usize = extra.iter().map(|piece| piece.len()).sum();
     let room: usize = headers.clone().into_iter().map(|h| h.len() + 2).sum();
     let mut bounds = Bounds::default();
-    let mut out = Vec::with_capacity(room.min(super::cookies::MAX_COOKIE_BYTES) + extra.len() + 2);
+    let mut out = Vec::with_capacity(room.min(super::cookies::MAX_COOKIE_BYTES) + extra_len + 2);
     let mut cookies = false;
     for header in headers {
         bounds.header(header)?;
@@ -54,11 +54,11 @@ pub fn forwardable<'a>(
             cookies = true;
         }
     }
-    if !extra.is_empty() {
+    if extra_len > 0 {
         if cookies {
             out.extend_from_slice(b"; ");
         }
-        out.extend_from_slice(extra);
+        extra.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
     }
     Ok((!out.is_empty()).then_some(out))
 }

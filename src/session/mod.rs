@@ -35,7 +35,7 @@ pub use seal::{Keyring, KeyringError, Purpose};
 pub use session::{Company, Member, Session, SessionCookies, SessionLimits};
 pub use session_cache::{CachedSession, Recheck, SessionCache};
 pub use time::UnixMillis;
-pub use token::Token;
+pub use token::{Token, TokenCookies};
 
 pub(crate) use cookies::{LANGUAGE, first_cookie};
 pub(crate) use member_check::{Events, MemberRecheck};

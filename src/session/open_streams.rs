@@ -75,9 +75,9 @@ impl OpenStream {
     }
 }
 
-/// The streams of one session.
+/// The streams of one session. Nearly all sessions have none at any moment: then there is nothing behind the lock.
 #[derive(Debug, Default)]
-pub(super) struct StreamList(Mutex<Streams>);
+pub(super) struct StreamList(Mutex<Option<Box<Streams>>>);
 
 #[derive(Debug, Default)]
 struct Streams {
@@ -91,6 +91,7 @@ impl StreamList {
     /// end in between is not missed. True: the session must be listed.
     pub(super) fn add(&self, stream: &Arc<OpenStream>, is_ended: impl FnOnce() -> bool) -> bool {
         let mut streams = self.0.lock();
+        let streams = streams.get_or_insert_default();
         streams.open.push(stream.clone());
         if is_ended() {
             stream.end();
@@ -101,6 +102,7 @@ impl StreamList {
     /// Removes a stream.
     pub(super) fn remove(&self, stream: &Arc<OpenStream>) {
         let mut streams = self.0.lock();
+        let Some(streams) = streams.as_mut() else { return };
         if let Some(at) = streams.open.iter().position(|other| Arc::ptr_eq(other, stream)) {
             streams.open.swap_remove(at);
         }
@@ -108,17 +110,21 @@ impl StreamList {
 
     /// Ends all of them.
     pub(super) fn end(&self) {
-        self.0.lock().open.iter().for_each(|stream| stream.end());
+        if let Some(streams) = self.0.lock().as_ref() {
+            streams.open.iter().for_each(|stream| stream.end());
+        }
     }
 
     /// Calls `look` with the open streams. False: there are none, and the session is not listed any more.
     pub(super) fn look(&self, look: impl FnOnce(&[Arc<OpenStream>])) -> bool {
         let mut streams = self.0.lock();
-        streams.listed = !streams.open.is_empty();
-        if streams.listed {
-            look(&streams.open);
+        let open = streams.as_ref().map_or(&[][..], |streams| &streams.open);
+        if open.is_empty() {
+            *streams = None;
+            return false;
         }
-        streams.listed
+        look(open);
+        true
     }
 }
 

@@ -66,6 +66,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         request.headers.insert(header::AUTHORIZATION, token.bearer().clone());
     }
     let extra = token.as_ref().filter(|_| put_cookies).map(|token| token.cookies());
+    let extra = extra.as_ref().map_or(&[][..], |pieces| pieces.as_slice());
     rewrite_cookies(gate, &mut request.headers, member.is_some() || strip_credentials, extra)?;
 
     if let Some(query) = &ctx.query {
@@ -112,9 +113,9 @@ fn rewrite_cookies(
     gate: &Gate,
     headers: &mut HeaderMap,
     without_identity: bool,
-    extra: Option<&str>,
+    extra: &[&str],
 ) -> Result<()> {
-    if extra.is_none() && !headers.contains_key(header::COOKIE) {
+    if extra.is_empty() && !headers.contains_key(header::COOKIE) {
         return Ok(());
     }
     let received: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();

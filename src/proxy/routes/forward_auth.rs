@@ -109,6 +109,6 @@ fn cookies(gate: &Gate, request: &RequestHeader, in_session: bool) -> Result<Opt
     let received: Vec<&[u8]> =
         request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let left =
-        session::forwardable(gate.sessions.cookies.names(), received.iter().copied(), in_session, None)?;
+        session::forwardable(gate.sessions.cookies.names(), received.iter().copied(), in_session, &[])?;
     left.map(|value| HeaderValue::try_from(value).map_err(|_| Failure::BadRequest)).transpose()
 }

@@ -8,7 +8,7 @@ fn names() -> Names {
 }
 
 fn run(headers: &[&[u8]], in_session: bool, extra: Option<&str>) -> Option<String> {
-    forwardable(&names(), headers.iter().copied(), in_session, extra)
+    forwardable(&names(), headers.iter().copied(), in_session, extra.as_slice())
         .unwrap()
         .map(|v| v.iter().map(|b| char::from(*b)).collect())
 }
@@ -57,7 +57,7 @@ fn r37_a_name_of_its_own_is_kept_from_nocobase_too() {
     let header =
         b"crm=S; crm_out=1; crm_flow_0abcdefg=F; __Host-crm_tries=1; crm2=a; wecom_gate=S; crmx_out=b; a=1";
     for https in [true, false] {
-        let out = forwardable(&Names::new(https, "crm"), [&header[..]], false, None).unwrap().unwrap();
+        let out = forwardable(&Names::new(https, "crm"), [&header[..]], false, &[]).unwrap().unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "crm2=a; crmx_out=b; a=1");
     }
 }
@@ -97,11 +97,11 @@ fn several_headers_become_one() {
 #[test]
 fn r17_too_many_cookies_or_bytes_are_refused() {
     let many = vec!["a=1"; MAX_COOKIES + 1].join("; ");
-    assert_eq!(forwardable(&names(), [many.as_bytes()], true, None), Err(Failure::HeadersTooLarge));
+    assert_eq!(forwardable(&names(), [many.as_bytes()], true, &[]), Err(Failure::HeadersTooLarge));
     let long = vec![b'a'; MAX_COOKIE_BYTES + 1];
-    assert_eq!(forwardable(&names(), [&long[..]], true, None), Err(Failure::HeadersTooLarge));
+    assert_eq!(forwardable(&names(), [&long[..]], true, &[]), Err(Failure::HeadersTooLarge));
     let semicolons = vec![b';'; MAX_COOKIE_BYTES];
-    assert_eq!(forwardable(&names(), [&semicolons[..]], true, None), Ok(None));
+    assert_eq!(forwardable(&names(), [&semicolons[..]], true, &[]), Ok(None));
 }
 
 /// The cookies of a header as any server parses them.
@@ -147,7 +147,7 @@ proptest! {
         in_session: bool,
         extra in prop::option::of(Just("k=v; l=w")),
     ) {
-        let out = forwardable(&names(), headers.iter().map(Vec::as_slice), in_session, extra).unwrap();
+        let out = forwardable(&names(), headers.iter().map(Vec::as_slice), in_session, extra.as_slice()).unwrap();
         let mut expected = cookies(&headers);
         let all = expected.len();
         expected.retain(|c| !must_go(c, in_session));

@@ -50,9 +50,43 @@ impl Borrow<MemberKey> for Arc<SeenMember> {
     }
 }
 
+/// The sessions of one member. Most have one: it needs no memory of its own.
+#[derive(Debug)]
+pub(super) enum Sids {
+    One(Uuid),
+    Several(Vec<Uuid>),
+}
+
+impl Sids {
+    fn all(&self) -> &[Uuid] {
+        match self {
+            Sids::One(sid) => std::slice::from_ref(sid),
+            Sids::Several(sids) => sids,
+        }
+    }
+    fn add(&mut self, sid: Uuid) {
+        if self.all().contains(&sid) {
+            return;
+        }
+        match self {
+            Sids::One(first) => *self = Sids::Several(vec![*first, sid]),
+            Sids::Several(sids) => sids.push(sid),
+        }
+    }
+    /// Without this one; `None` if there is no other.
+    fn without(&self, sid: Uuid) -> Option<Sids> {
+        let mut left = self.all().iter().copied().filter(|s| *s != sid);
+        let (first, second) = (left.next()?, left.next());
+        Some(match second {
+            None => Sids::One(first),
+            Some(second) => Sids::Several([first, second].into_iter().chain(left).collect()),
+        })
+    }
+}
+
 /// Sessions by member.
 #[derive(Debug, Default)]
-pub(super) struct ByMember(Mutex<HashMap<Arc<SeenMember>, Vec<Uuid>>>);
+pub(super) struct ByMember(Mutex<HashMap<Arc<SeenMember>, Sids>>);
 
 impl ByMember {
     /// The member as known here: `member`, unless there are sessions already.
@@ -60,14 +94,12 @@ impl ByMember {
         let mut map = self.0.lock();
         match map.entry(member) {
             Entry::Occupied(mut known) => {
-                if !known.get().contains(&sid) {
-                    known.get_mut().push(sid);
-                }
+                known.get_mut().add(sid);
                 known.key().clone()
             }
             Entry::Vacant(new) => {
                 let member = new.key().clone();
-                new.insert(vec![sid]);
+                new.insert(Sids::One(sid));
                 member
             }
         }
@@ -75,15 +107,15 @@ impl ByMember {
     pub(super) fn remove(&self, member: &MemberKey, sid: Uuid) {
         let mut map = self.0.lock();
         if let Some(sids) = map.get_mut(member) {
-            sids.retain(|s| *s != sid);
-            if sids.is_empty() {
-                map.remove(member);
+            match sids.without(sid) {
+                Some(left) => *sids = left,
+                None => _ = map.remove(member),
             }
         }
     }
     pub(super) fn of(&self, member: &MemberKey) -> Vec<Uuid> {
         let map = self.0.lock();
-        map.get(member).cloned().unwrap_or_default()
+        map.get(member).map_or_else(Vec::new, |sids| sids.all().to_vec())
     }
     /// WeCom has reported a change of this member, or of any of the entry.
     pub(super) fn changed(&self, entry: &str, userid: Option<&str>, at: UnixMillis) {

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::member_check::MemberRecheck;
 use super::super::session::Member;
-use super::super::token::Token;
+use super::super::token::{Token, TokenCookies};
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -28,7 +28,7 @@ fn session() -> Session {
     session_of("wecom", "ZhangSan", NOW)
 }
 fn token(text: &str, now: UnixMillis) -> Result<Token, Failure> {
-    Token::new(text, format!("nb_auth_token_main={text}"), now)
+    Token::new(text, &TokenCookies::new("nb_auth_token_main", "nb_authenticator_main"), now)
 }
 
 /// For the other nodes: each session at most once a minute, and none that has ended.
@@ -263,7 +263,8 @@ fn tokens_are_minted_again_after_ten_minutes() {
     assert_eq!(store.token(&seen, NOW, || Err(Failure::Internal)).unwrap_err(), Failure::Internal);
     let first = store.token(&seen, NOW, || token("a.b.c", NOW)).unwrap();
     assert_eq!((first.minted_at(), first.bearer().to_str().unwrap()), (NOW, "Bearer a.b.c"));
-    assert_eq!((first.jwt(), first.cookies()), ("a.b.c", "nb_auth_token_main=a.b.c"));
+    assert_eq!(first.jwt(), "a.b.c");
+    assert_eq!(first.cookies().concat(), "nb_auth_token_main=a.b.c; nb_authenticator_main=basic");
     assert!(Arc::ptr_eq(&first, &store.token(&seen, later(599), never).unwrap()));
     assert_eq!(store.token(&seen, later(600), || token("d", later(600))).unwrap().jwt(), "d");
     seen.drop_token();
@@ -278,13 +279,13 @@ fn tokens_are_minted_again_after_ten_minutes() {
 fn r27_tokens_stay_out_of_debug() {
     let store = store();
     let seen = store.insert_checked(&session(), NOW);
-    let token = store.token(&seen, NOW, || token("canary", NOW)).unwrap();
+    let held = store.token(&seen, NOW, || token("canary", NOW)).unwrap();
     for shown in
-        [format!("{token:?}"), format!("{seen:?}"), format!("{store:?}"), format!("{:?}", token.bearer())]
+        [format!("{held:?}"), format!("{seen:?}"), format!("{store:?}"), format!("{:?}", held.bearer())]
     {
         assert!(!shown.contains("canary"), "{shown}");
     }
-    assert_eq!(Token::new("a\nb", String::new(), NOW).unwrap_err(), Failure::Internal);
+    assert_eq!(token("a\nb", NOW).unwrap_err(), Failure::Internal);
 }
 
 #[test]
@@ -392,6 +393,43 @@ async fn first_sight_remembers_results_but_no_failures() {
     assert!(seen.first_lookup(&s, NOW, async { Ok(SessionStatus::Ended) }).await.unwrap().is_ended());
     let again = async { panic!("asked again") };
     assert!(seen.first_lookup(&s, NOW, again).await.unwrap().is_ended());
+}
+
+/// The aim is half a KiB for all that is known of a session.
+#[test]
+fn a_session_without_a_token_needs_little() {
+    // With its two counts of references: a size for which the allocator has a class.
+    assert!(size_of::<CachedSession>() + 16 <= 96, "{}", size_of::<CachedSession>());
+    // Of the index: the member and the session, without memory elsewhere.
+    assert!(size_of::<(Arc<SeenMember>, by_member::Sids)>() <= 32);
+    // Names, and what is known of the member in WeCom.
+    assert!(size_of::<SeenMember>() + size_of::<MemberCheck>() + 32 <= 64 + 48);
+}
+
+#[test]
+fn a_member_with_several_sessions_loses_those_that_end_from_the_index() {
+    let store = store();
+    let all: Vec<_> = (0..4).map(|_| session()).collect();
+    let known = |store: &SessionCache| {
+        let mut sids = store.by_member.of(&MemberKey::new("wecom", "zhangsan"));
+        sids.sort();
+        sids
+    };
+    let expected = |left: &[Session]| {
+        let mut sids: Vec<Uuid> = left.iter().map(|s| s.sid).collect();
+        sids.sort();
+        sids
+    };
+    for (number, s) in all.iter().enumerate() {
+        store.insert_checked(s, NOW);
+        store.insert_checked(s, NOW);
+        assert_eq!(known(&store), expected(&all[..=number]));
+    }
+    for number in 0..all.len() {
+        store.forget(all[number].sid);
+        assert_eq!(known(&store), expected(&all[number + 1..]));
+    }
+    assert_eq!(store.members(), 0);
 }
 
 #[tokio::test]
