@@ -37,6 +37,11 @@ pub(super) fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>
 
 /// The same for a request that was cancelled because its session had ended: Pingora has dropped it.
 pub(super) fn cut_off(gate: &Gate, ctx: &Context) {
+    without_pingora(gate, ctx, "SessionEnded");
+}
+
+/// The same for a request that Pingora does not have any more. `error`: why it ended; empty if it was completed.
+pub(super) fn without_pingora(gate: &Gate, ctx: &Context, error: &str) {
     let Some((method, uri)) = ctx.target.as_ref().filter(|_| gate.config.log.access_log) else { return };
     tracing::info!(
         target: "wecom_gate::access",
@@ -52,8 +57,8 @@ pub(super) fn cut_off(gate: &Gate, ctx: &Context) {
         bytes_out = ctx.body_out,
         userid = ctx.member.as_ref().map_or("", |m| m.session.userid.as_str()),
         node = ctx.node.map_or("", |node| gate.upstreams.name(node)),
-        label = "",
-        error = "SessionEnded",
+        label = ctx.failure.map_or("", |f| f.response().label),
+        error,
     );
 }
 

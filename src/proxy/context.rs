@@ -15,6 +15,7 @@ use super::request::credential::TokenSwap;
 use super::rewrite::body_coder::BodyCoder;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
+use super::upstream::tunnel::NodeEnd;
 use super::upstream::{AttemptedNodes, Place, Upload};
 use crate::audit::Source;
 use crate::decide::address::UNKNOWN;
@@ -108,6 +109,8 @@ pub(super) struct Context {
     pub tunnel: Option<Open>,
     /// Ends the WebSocket with this Close frame.
     pub tunnel_close: watch::Sender<Option<&'static [u8]>>,
+    /// A WebSocket's connection to NocoBase.
+    pub node_end: Option<NodeEnd>,
     /// Its place among the requests to NocoBase.
     pub place: Option<Place>,
     in_flight: Option<InFlight>,
@@ -160,6 +163,7 @@ impl Context {
             suspect_node: None,
             tunnel: None,
             tunnel_close: watch::Sender::new(None),
+            node_end: None,
             place: None,
             in_flight: Some(InFlight::new(&gate.in_flight)),
         }

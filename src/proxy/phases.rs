@@ -5,6 +5,7 @@ mod limits;
 mod node;
 mod place;
 mod retry;
+mod tunnel;
 mod upgrade;
 
 use std::os::fd::RawFd;
@@ -26,9 +27,6 @@ use super::gate::{CurrentGate, Gate};
 use super::response::{failure, reply};
 use super::{access_log, admission, assets, connection, forward, password, request_metrics};
 
-/// Longest time that a tunnel may be silent in both directions. NocoBase's page sends a ping about every 30 seconds.
-const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
-
 /// The proxy.
 pub(crate) struct Phases {
     current: Arc<CurrentGate>,
@@ -43,6 +41,12 @@ pub(crate) struct Carried {
 
 impl Drop for Carried {
     fn drop(&mut self) {
+        if !self.logged && connection::is_handed_over() {
+            let gate = self.gate.clone();
+            let ctx = std::mem::replace(&mut self.ctx, Context::new(&gate));
+            connection::carry_on(|client| Box::pin(tunnel::run(client, gate, ctx)));
+            return;
+        }
         // Cancelled from outside (`connection::session_end`): Pingora's last phase was not reached.
         if !self.logged && self.ctx.member_ended() {
             access_log::cut_off(&self.gate, &self.ctx);
@@ -87,7 +91,7 @@ impl ProxyHttp for Phases {
             admission::Admitted::Forward => {
                 if session.is_upgrade_req() {
                     ctx.becomes_tunnel();
-                    session.set_read_timeout(Some(TUNNEL_SILENCE));
+                    session.set_read_timeout(Some(tunnel::SILENCE));
                 }
                 if let Some(attached) = &ctx.stream {
                     let head = session.req_header();
@@ -231,6 +235,10 @@ impl ProxyHttp for Phases {
         }
         ctx.status = response.status.as_u16();
         forward::response::head(gate, session, response, ctx)?;
+        if response.status == 101 {
+            upgrade::hand_over(session, ctx);
+            return Ok(());
+        }
         // A body without length or chunks ends with the connection.
         if connection::is_pipelined(session)
             || session.req_header().version < Version::HTTP_11
@@ -260,10 +268,14 @@ impl ProxyHttp for Phases {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, carried: &mut Carried) -> FailToProxy {
         let Carried { gate, ctx, .. } = carried;
+        if let Some(guard) = connection::of(session) {
+            guard.take_back();
+        }
         let (code, failure) = errors::classify(e);
         ctx.failure = failure;
         if failure.is_none() {
-            failure::aborted(ctx, session.req_header(), e.etype().as_str());
+            let request = session.req_header();
+            failure::aborted(ctx, &request.method, request.uri.path(), e.etype().as_str());
         }
         if let Some(failure) = failure
             && session.response_written().is_none()

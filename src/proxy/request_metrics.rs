@@ -59,11 +59,21 @@ pub(super) fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>,
 
 /// The request was cancelled because its session had ended.
 pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
+    without_pingora(gate, RequestOutcome::Aborted, ctx);
+}
+
+/// A WebSocket that went on without Pingora has ended.
+pub(super) fn tunnel_ended(gate: &Gate, ctx: &mut Context) {
+    let outcome = if ctx.failure.is_some() { RequestOutcome::Failed } else { RequestOutcome::NocoBase };
+    without_pingora(gate, outcome, ctx);
+}
+
+fn without_pingora(gate: &Gate, outcome: RequestOutcome, ctx: &mut Context) {
     let now = Instant::now();
     gate.metrics.requests.record(&RequestRecord {
-        outcome: RequestOutcome::Aborted,
+        outcome,
         status: ctx.status,
-        failure: None,
+        failure: ctx.failure,
         total: now.saturating_duration_since(ctx.started),
         own: own(now, ctx),
         tunnel: ctx.tunnel.take().is_some(),

@@ -7,6 +7,7 @@
 //! Pingora from the start. Nothing here looks at a request.
 
 mod chunks;
+mod handover;
 mod http1;
 mod late_wake;
 mod places;
@@ -30,7 +31,9 @@ use pingora::server::ShutdownWatch;
 use places::Places;
 pub(crate) use refusal::Refusals;
 use session_end::EndsWithSession;
-pub(crate) use session_end::{bind, connecting, expect_response, is_reserve, response_began};
+pub(crate) use session_end::{
+    bind, carry_on, connecting, expect_response, is_handed_over, is_reserve, response_began,
+};
 pub(crate) use stream::{Guarded, Times};
 
 use crate::error::OnceAMinute;

@@ -2,7 +2,8 @@
 //! calls no hook, so the whole request is cancelled from outside. The client sees that the response is incomplete: the connection
 //! is closed, or over HTTP/2 the stream is reset.
 //!
-//! It also ends the wait for a hanging node (`response_wait`), for the same reason.
+//! It also ends the wait for a hanging node (`response_wait`), for the same reason, and the request of a WebSocket that is established
+//! (`handover`): what remains of that ends with the session too.
 //!
 //! A WebSocket gets a Close frame first, from the connection to NocoBase (`upstream::tunnel`); here it only gets the time for it.
 
@@ -17,13 +18,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora::protocols::Digest;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::{Digest, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp};
 use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
+use super::handover::{Handover, Rest};
 use super::late_wake::LateWake;
 use super::response_wait::ResponseWait;
 use crate::session::OpenStream;
@@ -47,6 +49,8 @@ struct Bond {
     reserve: bool,
     /// Wakes it.
     wake: LateWake,
+    /// What remains of it once it is a tunnel.
+    handover: Handover,
 }
 
 impl Wake for Bond {
@@ -91,6 +95,31 @@ pub(crate) fn connecting(now: bool) {
     let _ = REQUEST.try_with(|bond| bond.wake.set(now));
 }
 
+/// Can the current request be dropped without its connections?
+pub(super) fn can_hand_over() -> bool {
+    REQUEST.try_with(|_| ()).is_ok()
+}
+
+/// The client has the 101: from here on Pingora is not needed. To be called while the request is polled, which is then dropped.
+pub(super) fn hand_over() {
+    let _ = REQUEST.try_with(|bond| bond.handover.set_due());
+}
+
+/// Is the current request dropped because of [`hand_over`]?
+pub(crate) fn is_handed_over() -> bool {
+    REQUEST.try_with(|bond| bond.handover.is_due()).unwrap_or(false)
+}
+
+/// The connection to its client.
+pub(super) fn keep_client(client: Stream) {
+    let _ = REQUEST.try_with(|bond| bond.handover.keep_client(client));
+}
+
+/// What to do with that connection.
+pub(crate) fn carry_on(carry: impl FnOnce(Stream) -> Rest + Send + 'static) {
+    let _ = REQUEST.try_with(|bond| bond.handover.set_carry(Box::new(carry)));
+}
+
 fn set_wait(wait: Option<ResponseWait>) {
     let _ = REQUEST.try_with(|bond| *bond.wait.lock() = wait);
 }
@@ -123,21 +152,39 @@ pub(crate) fn is_reserve() -> bool {
     REQUEST.try_with(|bond| bond.reserve).unwrap_or(false)
 }
 
-/// Runs the request; `None` once what it depends on has ended.
+/// Runs the request, and what remains of it once it is a tunnel; `None` once what it depends on has ended.
 async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
-    let (wait, wake) = (Mutex::new(None), LateWake::default());
-    let bond = Arc::new(Bond { on: OnceLock::new(), wait, reserve, wake });
-    let mut request = pin!(REQUEST.scope(bond.clone(), request));
-    let waker = Waker::from(bond.clone());
-    let request = poll_fn(|cx| match bond.wake.is_of(cx.waker()) {
-        true => request.as_mut().poll(&mut Context::from_waker(&waker)),
-        false => request.as_mut().poll(cx),
-    });
+    let (wait, wake, handover) = (Mutex::new(None), LateWake::default(), Handover::default());
+    let bond = Arc::new(Bond { on: OnceLock::new(), wait, reserve, wake, handover });
+    let done = {
+        let mut request = pin!(REQUEST.scope(bond.clone(), request));
+        let waker = Waker::from(bond.clone());
+        let until_tunnel = poll_fn(|cx| {
+            let polled = match bond.wake.is_of(cx.waker()) {
+                true => request.as_mut().poll(&mut Context::from_waker(&waker)),
+                false => request.as_mut().poll(cx),
+            };
+            match polled {
+                Poll::Pending if bond.handover.is_due() => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        });
+        tokio::select! {
+            biased;
+            done = until_tunnel => done,
+            () = bond.broken() => Some(None),
+            never = bond.waits() => match never {},
+        }
+        // Here the request is dropped, and hands over what remains.
+    };
+    if let Some(done) = done {
+        return done;
+    }
+    let rest = bond.handover.rest()?;
     tokio::select! {
         biased;
-        done = request => done,
+        () = rest => None,
         () = bond.broken() => None,
-        never = bond.waits() => match never {},
     }
 }
 

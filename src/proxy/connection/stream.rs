@@ -3,8 +3,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::chunks::Chunks;
 use super::refusal::{Refusals, RequestName};
+use super::session_end;
 
 /// Time limits for a client.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,8 @@ pub(crate) struct Guarded {
     received: AtomicU64,
     /// The position in its body, if that is chunked.
     chunks: Mutex<Chunks>,
+    /// What is written next is the last that Pingora writes, see [`Guarded::hand_over`].
+    handed_over: AtomicBool,
 }
 
 impl Guarded {
@@ -82,7 +85,21 @@ impl Guarded {
             asked: Mutex::new(RequestName::NOTHING),
             received: AtomicU64::new(0),
             chunks: Mutex::new(Chunks::Lost),
+            handed_over: AtomicBool::new(false),
         }
+    }
+
+    /// Nothing more is read, and once the head that is written next has been sent, the request is dropped without this connection
+    /// (`handover`). False: this request cannot be dropped.
+    pub(crate) fn hand_over(&self) -> bool {
+        let can = session_end::can_hand_over();
+        self.handed_over.store(can, Ordering::Relaxed);
+        can
+    }
+
+    /// Not after all: there is another response.
+    pub(crate) fn take_back(&self) {
+        self.handed_over.store(false, Ordering::Relaxed);
     }
 
     /// Responds instead of Pingora to requests that it refuses by itself (HTTP/1).
@@ -157,6 +174,10 @@ impl AsyncRead for Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
+        if *me.handed_over.get_mut() {
+            // Nobody waits for it: the request is dropped.
+            return Poll::Pending;
+        }
         let deadline = me.deadline.load(Ordering::Relaxed);
         if deadline != DISARMED && millis(me.start.elapsed()) >= deadline {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -212,7 +233,11 @@ impl AsyncWrite for Guarded {
         Pin::new(&mut self.inner).poll_write(cx, b)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        if *self.handed_over.get_mut() {
+            session_end::hand_over();
+        }
+        Poll::Ready(Ok(()))
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
@@ -230,6 +255,16 @@ impl AsyncWrite for Guarded {
     }
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if *self.handed_over.get_mut() && session_end::is_handed_over() {
+            // Nobody reads from what is put in its place.
+            let nothing: Stream = Box::new(io::Cursor::new(Vec::<u8>::new()));
+            session_end::keep_client(std::mem::replace(&mut self.inner, nothing));
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
     ctx.sent_at.get_or_insert_with(Instant::now);
     ctx.node = Some(node);
     if session.is_upgrade_req() {
+        let node_end = tunnel::NodeEnd::default();
+        ctx.node_end = Some(node_end.clone());
         peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
             running: gate.upstreams.is_verified(node),
             timeout: gate.config.upstream.connect_timeout,
@@ -52,6 +54,7 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
             close: ctx.tunnel_close.subscribe(),
             stopping: gate.tunnels_end.subscribe(),
             node: limiter.clone(),
+            node_end,
         }));
     }
     Ok(Box::new(peer))

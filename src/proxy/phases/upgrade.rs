@@ -1,4 +1,5 @@
-//! WebSockets in Pingora's hooks: bytes from the client through a tunnel, and whether the client asked for one.
+//! WebSockets in Pingora's hooks: bytes from the client through a tunnel, whether the client asked for one, and whether it goes on
+//! without Pingora.
 
 use bytes::Bytes;
 use http::header;
@@ -6,6 +7,7 @@ use pingora::http::ResponseHeader;
 use pingora::prelude::*;
 
 use super::errors::TUNNEL_ENDED;
+use crate::proxy::connection;
 use crate::proxy::context::Context;
 use crate::proxy::rewrite::token_swapper::WsError;
 use crate::proxy::rewrite::websocket_frames as frames;
@@ -31,6 +33,20 @@ pub(super) fn to_nocobase(body: &mut Option<Bytes>, ctx: &mut Context) -> Result
         }
     }
     Ok(())
+}
+
+/// After this 101 the tunnel goes on without Pingora (`tunnel`), unless Pingora has read more than the request: then only Pingora
+/// knows what the client has sent.
+pub(super) fn hand_over(session: &Session, ctx: &mut Context) {
+    let Some(node_end) = ctx.node_end.as_ref().filter(|end| end.is_held()) else { return };
+    let head = session.as_http1().map(|h1| h1.get_headers_raw_bytes().len() as u64);
+    let guard = connection::of(session).filter(|guard| head.is_some_and(|head| guard.received() <= head));
+    if guard.is_some_and(connection::Guarded::hand_over) {
+        let request = session.req_header();
+        ctx.target = Some((request.method.clone(), request.uri.clone()));
+    } else {
+        node_end.release();
+    }
 }
 
 /// Did the client ask for this upgrade (RFC 9110, 15.2.2)?

@@ -129,9 +129,9 @@ fn challenge(failure: Failure) -> Option<&'static str> {
 }
 
 /// The log line about a request whose client has disconnected, which is not an error.
-pub(crate) fn aborted(ctx: &Context, request: &RequestHeader, error: &str) {
+pub(crate) fn aborted(ctx: &Context, method: &http::Method, path: &str, error: &str) {
     tracing::debug!(event = "aborted", request_id = ctx.request_id.to_str().unwrap_or_default(),
-        method = %request.method, path = request.uri.path(), client = %ctx.client, error, "the client went away");
+        %method, path, client = %ctx.client, error, "the client went away");
 }
 
 /// The log line about a failure that has none of its own.

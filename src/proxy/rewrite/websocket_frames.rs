@@ -51,6 +51,22 @@ impl Frames {
         matches!(self.0, At::Header { have: 0, .. })
     }
 
+    /// Is this still the head of the response?
+    pub(crate) fn in_head(&self) -> bool {
+        matches!(self.0, At::Status(_) | At::Head(_))
+    }
+
+    /// Reads the next bytes, but none beyond the head of an upgrade; returns how many.
+    pub(crate) fn push_head(&mut self, bytes: &[u8]) -> usize {
+        for (pushed, byte) in bytes.chunks(1).enumerate() {
+            if self.at_boundary() {
+                return pushed;
+            }
+            self.push(byte);
+        }
+        bytes.len()
+    }
+
     /// How many bytes may be read without reading beyond the current frame; `None` if there is none.
     pub fn left(&self) -> Option<usize> {
         match self.0 {
@@ -151,6 +167,23 @@ mod tests {
     }
 
     const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nX: \r\r\n\r\n";
+
+    #[test]
+    fn the_head_of_an_upgrade_ends_where_it_ends_however_it_is_cut() {
+        let bytes = [HEAD, &frame(3)].concat();
+        for cut in 1..bytes.len() {
+            let mut frames = Frames::new();
+            let first = frames.push_head(&bytes[..cut]);
+            assert_eq!((first, frames.in_head()), (cut.min(HEAD.len()), cut < HEAD.len()), "{cut}");
+            if cut < HEAD.len() {
+                assert_eq!(frames.push_head(&bytes[cut..]), HEAD.len() - cut, "{cut}");
+            }
+            assert!(frames.at_boundary());
+        }
+        let refusal = b"HTTP/1.1 400 Bad Request\r\n\r\nno";
+        let mut frames = Frames::new();
+        assert_eq!((frames.push_head(refusal), frames.in_head()), (refusal.len(), false));
+    }
 
     #[test]
     fn a_response_that_is_no_upgrade_has_no_frames() {

@@ -3,6 +3,9 @@
 //! Pingora 0.9.1 closes a tunnel right after the 101 if the upstream responds before the request's empty body has been consumed
 //! (its open bug 946). A connection that yields once before the first read after a write lets the proxy consume that body first.
 //!
+//! After the head of the 101 a connection waits until it is known who reads on: Pingora ([`NodeEnd::release`]), or the gate itself
+//! ([`NodeEnd::take`]), which then drops Pingora's request.
+//!
 //! A tunnel ends when its session ends, or when the gate stops, even if it is silent: the page gets a Close frame, never inside a
 //! NocoBase frame. If a frame is incomplete its rest is waited for, a short time, unless the session has ended (R32).
 
@@ -11,10 +14,11 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::connectors::L4Connect;
 use pingora::prelude::*;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -48,6 +52,8 @@ pub(crate) struct Connect {
     pub stopping: watch::Receiver<bool>,
     /// Its node: while the tunnel waits for its 101, a node that hangs ends it.
     pub node: Arc<NodeLimiter>,
+    /// Gets the connection.
+    pub node_end: NodeEnd,
 }
 
 impl fmt::Debug for Connect {
@@ -90,6 +96,8 @@ impl Connect {
         Tunnel {
             stream,
             wrote: false,
+            head: Head::Before,
+            ahead: Vec::new(),
             frames: Frames::new(),
             greeting: self.running.then_some(RUNNING),
             end: Some(self.end()),
@@ -110,15 +118,100 @@ impl L4Connect for Connect {
             .or_err(ConnectTimedout, "WebSocket upstream")?
             .or_err(ConnectError, "WebSocket upstream")?;
         stream.set_nodelay(true).or_err(ConnectError, "TCP_NODELAY")?;
-        let socket = self.tunnel(stream);
-        Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
+        *self.node_end.0.lock() = Some(self.tunnel(stream));
+        Ok(Stream::from(VirtualSocketStream::new(Box::new(Lent(self.node_end.clone())))))
     }
 }
 
-struct Tunnel {
+/// The connection to NocoBase, which Pingora uses until the gate takes it.
+#[derive(Clone, Default)]
+pub(crate) struct NodeEnd(Arc<Mutex<Option<Tunnel>>>);
+
+impl NodeEnd {
+    /// Pingora reads on after the 101.
+    pub(crate) fn release(&self) {
+        if let Some(tunnel) = self.0.lock().as_mut() {
+            tunnel.release();
+        }
+    }
+
+    /// Has Pingora read the head of a 101, and nothing beyond it?
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.lock().as_ref().is_some_and(|tunnel| matches!(tunnel.head, Head::Held(_)))
+    }
+
+    /// The gate reads on. Must not be called unless [`NodeEnd::is_held`].
+    pub(crate) fn take(&self) -> Option<Tunnel> {
+        let mut tunnel = self.0.lock().take()?;
+        tunnel.release();
+        Some(tunnel)
+    }
+}
+
+/// What Pingora has of it.
+struct Lent(NodeEnd);
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lent(..)")
+    }
+}
+
+impl Lent {
+    fn with<T>(&self, poll: impl FnOnce(Pin<&mut Tunnel>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match self.0.0.lock().as_mut() {
+            Some(tunnel) => poll(Pin::new(tunnel)),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|tunnel| tunnel.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Lent {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|tunnel| tunnel.poll_write(cx, b))
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|tunnel| tunnel.poll_flush(cx))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|tunnel| tunnel.poll_shutdown(cx))
+    }
+}
+
+impl VirtualSocket for Lent {
+    fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
+        let tunnel = self.0.0.lock();
+        let Some(tunnel) = tunnel.as_ref() else { return Ok(()) };
+        match option {
+            VirtualSockOpt::NoDelay => tunnel.stream.set_nodelay(true),
+            VirtualSockOpt::KeepAlive(_) => lost_peers::find(SockRef::from(&tunnel.stream)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the head of the 101 has been read.
+enum Head {
+    Before,
+    /// It has, and nothing beyond it is read until somebody has decided to.
+    Held(Option<Waker>),
+    Released,
+}
+
+/// A connection to NocoBase, with the frames of the gate's own between those of NocoBase.
+pub(crate) struct Tunnel {
     stream: TcpStream,
     /// Yield before the next read.
     wrote: bool,
+    head: Head,
+    /// What arrived together with the head.
+    ahead: Vec<u8>,
     frames: Frames,
     /// A frame to send first, as soon as no NocoBase frame is in progress.
     greeting: Option<&'static [u8]>,
@@ -141,6 +234,65 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
+    /// After the head of the 101, without a session.
+    #[cfg(test)]
+    pub(crate) fn established(stream: TcpStream) -> Tunnel {
+        let mut frames = Frames::new();
+        frames.push(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        Tunnel {
+            stream,
+            wrote: false,
+            head: Head::Released,
+            ahead: Vec::new(),
+            frames,
+            greeting: None,
+            end: None,
+            hangs: None,
+            session: None,
+            closing: None,
+            farewell: None,
+        }
+    }
+
+    /// From now on what follows the head is read.
+    fn release(&mut self) {
+        if let Head::Held(waiting) = std::mem::replace(&mut self.head, Head::Released) {
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Bytes of NocoBase; of those that come with the head of a 101, first only the head.
+    fn poll_node(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let now = self.ahead.len().min(buf.remaining());
+            let bytes: Vec<u8> = self.ahead.drain(..now).collect();
+            self.frames.push(&bytes);
+            buf.put_slice(&bytes);
+            if self.ahead.is_empty() {
+                self.ahead = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if !self.frames.in_head() {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            self.frames.push(buf.filled().get(before..).unwrap_or_default());
+            return Poll::Ready(Ok(()));
+        }
+        let mut room = [0; 4096];
+        let most = room.len().min(buf.remaining());
+        let mut read = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        let head = self.frames.push_head(read.filled());
+        let (head, ahead) = read.filled().split_at_checked(head).unwrap_or((read.filled(), &[]));
+        buf.put_slice(head);
+        self.ahead = ahead.to_vec();
+        if self.frames.at_boundary() {
+            self.head = Head::Held(None);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// In one piece, so that no NocoBase bytes come in between.
     fn greet(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let Some(words) = self.greeting.filter(|w| self.frames.at_boundary() && buf.remaining() >= w.len())
@@ -171,9 +323,8 @@ impl Tunnel {
         let mut room = [0; 4096];
         let most = self.frames.left().unwrap_or(0).min(room.len()).min(buf.remaining());
         let mut rest = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
-        match Pin::new(&mut self.stream).poll_read(cx, &mut rest) {
+        match self.poll_node(cx, &mut rest) {
             Poll::Ready(Ok(())) if !late && !rest.filled().is_empty() => {
-                self.frames.push(rest.filled());
                 buf.put_slice(rest.filled());
                 if self.frames.left().is_none() {
                     self.begin_farewell(close);
@@ -205,6 +356,10 @@ impl AsyncRead for Tunnel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
+        if let Head::Held(waiting) = &mut me.head {
+            *waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         // Checked before each read, since `end` is polled only if there is nothing to read.
         if me.farewell.is_none() && me.session.as_ref().is_some_and(|s| s.is_ended()) {
             me.begin_farewell(NOT_ALLOWED);
@@ -222,9 +377,7 @@ impl AsyncRead for Tunnel {
         if me.greet(buf) {
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        if let Poll::Ready(done) = Pin::new(&mut me.stream).poll_read(cx, buf) {
-            me.frames.push(buf.filled().get(before..).unwrap_or_default());
+        if let Poll::Ready(done) = me.poll_node(cx, buf) {
             me.hangs = None;
             return Poll::Ready(done);
         }
@@ -257,16 +410,6 @@ impl AsyncWrite for Tunnel {
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl VirtualSocket for Tunnel {
-    fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
-        match option {
-            VirtualSockOpt::NoDelay => self.stream.set_nodelay(true),
-            VirtualSockOpt::KeepAlive(_) => lost_peers::find(SockRef::from(&self.stream)),
-            _ => Ok(()),
-        }
     }
 }
 

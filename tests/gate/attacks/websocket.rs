@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::support::eventually;
 use crate::support::raw::{
@@ -74,6 +74,75 @@ async fn r30_ten_thousand_upgrades_all_echo() {
         task.await.unwrap();
     }
     assert_eq!(lost.load(Ordering::Relaxed), 0, "of {UPGRADES} upgrades:\n{}", gate.output());
+}
+
+/// Sends these frames together with its 101, and passes on what it gets after the head of the request.
+async fn greets(frames: &'static [u8]) -> (std::net::SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (got, gets) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let got = got.clone();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                let head = loop {
+                    if let Some(at) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
+                        break at + 4;
+                    }
+                    if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                };
+                if !bytes.starts_with(b"GET /ws") {
+                    return;
+                }
+                bytes.drain(..head);
+                stream.write_all(&[SWITCH, frames].concat()).await.unwrap();
+                loop {
+                    if !bytes.is_empty() {
+                        got.send(std::mem::take(&mut bytes)).unwrap();
+                    }
+                    if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, gets)
+}
+
+/// The gate takes the connections of an established tunnel from Pingora: what either side sends with its head, or right after it, is not
+/// lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn r30_what_is_sent_with_the_head_is_not_lost() {
+    const FRAMES: &[u8] = b"\x81\x05hello\x81\x03you";
+    let (address, mut gets) = greets(FRAMES).await;
+    let gate = Setup::new(address).start().await;
+    let first = frame("at once");
+    for early in [false, true] {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        let mut request = upgrade("/ws-public", "").into_bytes();
+        if early {
+            request.extend_from_slice(&first);
+        }
+        stream.write_all(&request).await.unwrap();
+        let mut received = Vec::new();
+        while !received.ends_with(FRAMES) {
+            let read = tokio::time::timeout(Duration::from_secs(30), stream.read_buf(&mut received)).await;
+            assert!(read.unwrap().unwrap() > 0, "{early}: {}", received.escape_ascii());
+        }
+        if !early {
+            stream.write_all(&first).await.unwrap();
+        }
+        let mut got = Vec::new();
+        while got.len() < first.len() {
+            let piece = tokio::time::timeout(Duration::from_secs(30), gets.recv()).await;
+            got.extend(piece.unwrap().unwrap());
+        }
+        assert_eq!(got, first, "{early}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

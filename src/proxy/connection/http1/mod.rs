@@ -24,7 +24,7 @@ use self::request_line::{self as line, RequestLine};
 use super::refusal::RequestName;
 use super::stream::{Guarded, Times};
 
-/// Initial size of the buffer for a request's head, as in Pingora. Most heads fit.
+/// How much of a request's head is read at first, as in Pingora. Most heads fit.
 const HEAD: usize = 4096;
 /// Pingora's own default for the first request of a connection, in seconds. The phases set it again when they see the request.
 const KEEPALIVE: u64 = 60;
@@ -124,9 +124,8 @@ fn poll_first(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut
     if done.is_err() || bytes.is_empty() {
         return Poll::Ready(None);
     }
-    let mut first = BytesMut::with_capacity(HEAD);
-    first.extend_from_slice(bytes);
-    Poll::Ready(Some(first))
+    // Most heads are complete: what refers to them keeps them for as long as the request lasts.
+    Poll::Ready(Some(BytesMut::from(bytes)))
 }
 
 /// Waits until the gate stops.

@@ -35,14 +35,22 @@ impl Open {
         let (stop, stopping) = watch::channel(false);
         let node = Arc::new(NodeLimiter::new(crate::config::MaxRequests::Unbounded, None));
         let session_of_it = Some(session.clone());
-        let connect =
-            Connect { timeout: PATIENCE, session: session_of_it, running, close: closed, stopping, node };
+        let connect = Connect {
+            timeout: PATIENCE,
+            session: session_of_it,
+            running,
+            close: closed,
+            stopping,
+            node,
+            node_end: NodeEnd::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tunnel = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut nocobase = listener.accept().await.unwrap().0;
         nocobase.write_all(&[HEAD, first].concat()).await.unwrap();
         let mut open = Open { tunnel: connect.tunnel(tunnel), nocobase, session, close, stop };
         open.exactly(HEAD).await;
+        open.tunnel.release();
         open
     }
 
@@ -74,6 +82,28 @@ impl Open {
         })
         .await
         .map(|done| done.map(|()| room.filled().to_vec()).unwrap())
+    }
+}
+
+/// With the head, nothing that follows is read until it is known who reads on.
+#[tokio::test]
+async fn r30_nothing_beyond_the_head_is_read_before_somebody_takes_it() {
+    for cut in [0, 1, HEAD.len() - 1, HEAD.len(), HEAD.len() + 2] {
+        let mut open = Open::silent().await;
+        open.tunnel.frames = Frames::new();
+        open.tunnel.head = Head::Before;
+        let bytes = [HEAD, FRAME, FRAME].concat();
+        open.nocobase.write_all(&bytes[..cut]).await.unwrap();
+        open.exactly(&bytes[..cut.min(HEAD.len())]).await;
+        open.nocobase.write_all(&bytes[cut..]).await.unwrap();
+        open.exactly(&HEAD[cut.min(HEAD.len())..]).await;
+        open.tunnel.stream.readable().await.unwrap();
+        assert_eq!(open.read_once().await, None, "{cut}");
+        let end = NodeEnd(Arc::new(Mutex::new(Some(open.tunnel))));
+        open.tunnel = end.take().unwrap();
+        open.exactly(&[FRAME, FRAME].concat()).await;
+        let mut lent = Lent(end);
+        assert!(lent.read(&mut [0]).await.is_err(), "it is the gate's now");
     }
 }
 

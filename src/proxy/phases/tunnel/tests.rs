@@ -1,0 +1,111 @@
+use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::proxy::test_gate::gate;
+
+/// No test waits this long if everything works.
+const PATIENCE: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The far ends of a tunnel that is being served; its end, and how many bytes it has counted.
+struct Served {
+    page: DuplexStream,
+    nocobase: TcpStream,
+    end: JoinHandle<(Result<(), Fault>, u64, u64)>,
+}
+
+/// `first`: what NocoBase has sent before.
+async fn serve(first: &[u8]) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut nocobase = listener.accept().await.unwrap().0;
+    if !first.is_empty() {
+        nocobase.write_all(first).await.unwrap();
+        near.readable().await.unwrap();
+    }
+    let (page, client) = duplex(1000);
+    let end = tokio::spawn(async move {
+        let mut ctx = Context::new(&gate(""));
+        let mut pipe = Pipe::new(Box::new(client), Tunnel::established(near), WRITE_TIMEOUT);
+        let end = poll_fn(|task| pipe.poll(task, &mut ctx)).await;
+        (end, ctx.body_in, ctx.body_out)
+    });
+    Served { page, nocobase, end }
+}
+
+fn bytes(many: usize, seed: usize) -> Vec<u8> {
+    (0..many).map(|n| ((n * 31 + seed) % 251) as u8).collect()
+}
+
+/// More than all buffers hold, in both directions at once: neither waits for the other.
+#[tokio::test]
+async fn all_bytes_pass_in_both_directions_in_order() {
+    const MANY: usize = 3_000_000;
+    let Served { page, nocobase, end } = serve(b"").await;
+    let ((mut from_page, mut to_page), (mut from_nocobase, mut to_nocobase)) =
+        (tokio::io::split(page), tokio::io::split(nocobase));
+    let sends = tokio::spawn(async move {
+        to_page.write_all(&bytes(MANY, 1)).await.unwrap();
+        to_page
+    });
+    let answers = tokio::spawn(async move {
+        to_nocobase.write_all(&bytes(MANY, 2)).await.unwrap();
+        to_nocobase
+    });
+    let (mut at_nocobase, mut at_page) = (vec![0; MANY], vec![0; MANY]);
+    let both = async {
+        let (a, b) =
+            tokio::join!(from_nocobase.read_exact(&mut at_nocobase), from_page.read_exact(&mut at_page));
+        a.unwrap();
+        b.unwrap();
+    };
+    tokio::time::timeout(PATIENCE * 4, both).await.unwrap();
+    assert!(at_nocobase == bytes(MANY, 1) && at_page == bytes(MANY, 2));
+    drop((from_page, sends.await.unwrap()));
+    assert_eq!(end.await.unwrap(), (Ok(()), MANY as u64, MANY as u64));
+    answers.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_that_closes_its_side_ends_the_tunnel() {
+    let Served { mut page, mut nocobase, end } = serve(b"").await;
+    page.write_all(b"bye").await.unwrap();
+    page.shutdown().await.unwrap();
+    let mut read = Vec::new();
+    tokio::time::timeout(PATIENCE, nocobase.read_to_end(&mut read)).await.unwrap().unwrap();
+    assert_eq!((read.as_slice(), end.await.unwrap()), (&b"bye"[..], (Ok(()), 3, 0)));
+}
+
+/// It gets everything first, however slowly it reads.
+#[tokio::test]
+async fn when_nocobase_closes_its_side_the_page_gets_everything_first() {
+    let all = bytes(100_000, 3);
+    let Served { mut page, mut nocobase, end } = serve(&all).await;
+    nocobase.shutdown().await.unwrap();
+    let mut read = vec![0; all.len()];
+    tokio::time::timeout(PATIENCE, page.read_exact(&mut read)).await.unwrap().unwrap();
+    assert!(read == all);
+    assert_eq!(end.await.unwrap(), (Ok(()), 0, all.len() as u64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_reads_nothing_is_not_waited_for_longer_than_the_limit() {
+    let Served { page, nocobase, end } = serve(&bytes(50_000, 4)).await;
+    let began = Instant::now();
+    assert_eq!(end.await.unwrap().0, Err(Fault::Stuck));
+    assert_eq!(began.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
+    drop((page, nocobase));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_may_be_silent_for_an_hour_after_its_last_byte() {
+    let Served { mut page, nocobase, end } = serve(b"").await;
+    let began = Instant::now();
+    tokio::time::sleep(SILENCE / 2).await;
+    page.write_all(b"x").await.unwrap();
+    assert_eq!(end.await.unwrap().0, Err(Fault::Silent));
+    assert_eq!(began.elapsed().as_secs(), (SILENCE + SILENCE / 2).as_secs());
+    drop((page, nocobase));
+}
