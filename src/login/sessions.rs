@@ -21,9 +21,9 @@ use crate::nocobase::{
 };
 use crate::session::{
     self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
-    SessionStatus, TokenCookies,
+    SessionStatus, TokenCookies, UnixMillis,
 };
-use crate::shared::{Ending, Shared};
+use crate::shared::{Ending, SessionLease, SessionTurn, Shared};
 use crate::wecom::{self, Member};
 
 /// The session in a request's cookies.
@@ -227,18 +227,56 @@ impl Sessions {
     pub(super) async fn status(self: &Arc<Self>, session: Session) -> FoundSession {
         let seen = match self.cache.get(session.sid) {
             Some(seen) => seen,
-            None => {
-                match Box::pin(self.cache.first_lookup(&session, now(), self.ask_and_log(&session))).await {
-                    Ok(seen) => {
-                        self.learn_token_policy();
-                        seen
-                    }
-                    Err(failure) => return FoundSession::Unknown(failure),
-                }
-            }
+            None => match Box::pin(self.first_lookup(&session)).await {
+                Ok(seen) => seen,
+                Err(failure) => return FoundSession::Unknown(failure),
+            },
         };
         seen.touch(session.last_seen);
         if seen.is_ended() { FoundSession::Ended } else { FoundSession::Active { session, seen } }
+    }
+
+    /// Asks about a session that this node sees for the first time: NocoBase, unless another node has done so lately.
+    async fn first_lookup(&self, session: &Session) -> Result<Arc<CachedSession>, Failure> {
+        let mut lease = None;
+        let seen = self.cache.first_lookup(session, self.first_status(session, &mut lease)).await?;
+        // Not if it has ended here meanwhile, or its member has left.
+        if let Some(lease) = lease.filter(|_| !seen.is_ended()) {
+            lease.confirmed(seen.checked_at());
+        }
+        self.learn_token_policy();
+        Ok(seen)
+    }
+
+    /// When NocoBase confirmed this session; `None`: it has ended. With a lease, other nodes wait for the result.
+    async fn first_status(
+        &self,
+        session: &Session,
+        lease: &mut Option<SessionLease>,
+    ) -> Result<Option<UnixMillis>, Failure> {
+        if let Some(shared) = &self.shared {
+            if self.blocks.is_pending(&session.sid.to_string()) {
+                return Ok(None);
+            }
+            let recent = now().minus(self.config.session.recheck);
+            match shared.session_turn(&shared.session_key(session), recent).await {
+                SessionTurn::ConfirmedAt(at) => return Ok(Some(at.min(now()))),
+                SessionTurn::Ours(ours) => *lease = Some(ours),
+                SessionTurn::Alone => {}
+            }
+        }
+        let began = now();
+        Ok((self.ask_and_log(session).await? == SessionStatus::Active).then_some(began))
+    }
+
+    /// Lets the other nodes know that NocoBase, asked at this time, has confirmed the session, unless it has ended here meanwhile.
+    /// Nothing waits for that.
+    fn share_confirmed(&self, session: &Session, at: UnixMillis) {
+        let is_live = self.cache.get(session.sid).is_some_and(|seen| !seen.is_ended());
+        if let Some(shared) = self.shared.clone().filter(|_| is_live) {
+            let key = shared.session_key(session);
+            tokio::spawn(async move { shared.session_confirmed(&key, at).await });
+        }
     }
 
     /// What this NocoBase node reports about itself.
@@ -300,9 +338,13 @@ impl Sessions {
         let session = Box::new(Session::begin(who, now())?);
         let sid = session.sid.to_string();
         self.nocobase.register_session(&sid, user, &entry.name, session.signed_in_at.0).await?;
+        let began = now();
         // Reveals a wrong secret here, not only as a page that does not work.
         match self.ask(&session, Class::In).await? {
-            SessionStatus::Active => drop(self.cache.insert_checked(&session, now())),
+            SessionStatus::Active => {
+                self.cache.insert_checked(&session, began);
+                self.share_confirmed(&session, began);
+            }
             SessionStatus::Ended => return Err(Failure::SessionEnded.into()),
         }
         self.learn_token_policy();
@@ -338,7 +380,11 @@ impl Sessions {
     /// Asks NocoBase. A failure on its side does not end the session: if dropped, the recheck is soon due again.
     async fn recheck(&self, session: &Session, order: Recheck) {
         match self.ask(session, Class::New).await.map_err(FailureWithCause::logged) {
-            Ok(SessionStatus::Active) => order.passed(),
+            Ok(SessionStatus::Active) => {
+                let began = order.began();
+                order.passed();
+                self.share_confirmed(session, began);
+            }
             Ok(SessionStatus::Ended) => order.ended(),
             Err(_) => {}
         }

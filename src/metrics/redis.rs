@@ -15,6 +15,8 @@ pub enum RedisOperation {
     Callback,
     /// Whether another node has asked WeCom about a member.
     MemberStatus,
+    /// Whether another node has asked NocoBase about a session.
+    SessionStatus,
     /// Publishing that a session has ended.
     Publish,
     /// Reading what the other nodes published.
@@ -30,11 +32,12 @@ pub enum RedisOperation {
 }
 
 impl RedisOperation {
-    const ALL: [RedisOperation; 10] = [
+    const ALL: [RedisOperation; 11] = [
         RedisOperation::Connect,
         RedisOperation::Token,
         RedisOperation::Callback,
         RedisOperation::MemberStatus,
+        RedisOperation::SessionStatus,
         RedisOperation::Publish,
         RedisOperation::Listen,
         RedisOperation::Refusals,
@@ -50,6 +53,7 @@ impl RedisOperation {
             RedisOperation::Token => "token",
             RedisOperation::Callback => "callback",
             RedisOperation::MemberStatus => "standing",
+            RedisOperation::SessionStatus => "session",
             RedisOperation::Publish => "tell",
             RedisOperation::Listen => "listen",
             RedisOperation::Refusals => "refusals",

@@ -44,4 +44,5 @@ pub(crate) use open_streams::OpenStream;
 pub(crate) use pending_link::{PendingLink, PendingLinks};
 pub(crate) use session::SessionValidity;
 pub(crate) use session_cache::SessionStatus;
+pub(crate) use time::CLOCK_SKEW;
 pub(crate) use token::REMINT_AFTER;

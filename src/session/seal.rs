@@ -59,6 +59,8 @@ pub enum Purpose {
     Ending,
     /// That a member may use the app, as the nodes share it.
     MemberStatus,
+    /// That NocoBase has confirmed a session, as the nodes share it.
+    SessionStatus,
     /// A refused sign-in, as the nodes share it.
     Refusal,
     /// What an authority asks any node for, as the nodes share it.
@@ -84,6 +86,7 @@ impl Purpose {
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
             Purpose::MemberStatus => b"standing.1",
+            Purpose::SessionStatus => b"session status.1",
             Purpose::Refusal => b"refusal.1",
             Purpose::AcmeChallenge => b"acme challenge.1",
             Purpose::AcmeCertificate => b"acme certificate.1",
@@ -143,6 +146,7 @@ struct Keys {
     access_token: LessSafeKey,
     ending: LessSafeKey,
     member_status: LessSafeKey,
+    session_status: LessSafeKey,
     refusal: LessSafeKey,
     acme_challenge: LessSafeKey,
     acme_certificate: LessSafeKey,
@@ -175,6 +179,7 @@ impl Keys {
             access_token: Self::aead(&prk, Purpose::AccessToken)?,
             ending: Self::aead(&prk, Purpose::Ending)?,
             member_status: Self::aead(&prk, Purpose::MemberStatus)?,
+            session_status: Self::aead(&prk, Purpose::SessionStatus)?,
             refusal: Self::aead(&prk, Purpose::Refusal)?,
             acme_challenge: Self::aead(&prk, Purpose::AcmeChallenge)?,
             acme_certificate: Self::aead(&prk, Purpose::AcmeCertificate)?,
@@ -200,6 +205,7 @@ impl Keys {
             Purpose::AccessToken => &self.access_token,
             Purpose::Ending => &self.ending,
             Purpose::MemberStatus => &self.member_status,
+            Purpose::SessionStatus => &self.session_status,
             Purpose::Refusal => &self.refusal,
             Purpose::AcmeChallenge => &self.acme_challenge,
             Purpose::AcmeCertificate => &self.acme_certificate,

@@ -284,21 +284,21 @@ impl SessionCache {
         sids
     }
 
-    /// Asks NocoBase about a session that this node sees for the first time. However many requests arrive at once, only one
-    /// lookup is in progress; if its request is dropped, the next one asks. A failure is not remembered.
+    /// Asks about a session that this node sees for the first time: when NocoBase confirmed it; `None`: it has ended. However many
+    /// requests arrive at once, only one lookup is in progress; if its request is dropped, the next one asks. A failure is not
+    /// remembered.
     pub(crate) async fn first_lookup(
         &self,
         session: &Session,
-        now: UnixMillis,
-        ask: impl Future<Output = Result<SessionStatus, Failure>>,
+        ask: impl Future<Output = Result<Option<UnixMillis>, Failure>>,
     ) -> Result<Arc<CachedSession>, Failure> {
         if let Some(seen) = self.get(session.sid) {
             return Ok(seen);
         }
         let question = async {
-            ask.await.map(|status| match status {
-                SessionStatus::Active => self.insert_checked(session, now),
-                SessionStatus::Ended => self.end(session.sid),
+            ask.await.map(|confirmed| match confirmed {
+                Some(at) => self.insert_checked(session, at),
+                None => self.end(session.sid),
             })
         };
         self.asking.try_get_with(session.sid, question).await.map_err(|failure: Arc<Failure>| *failure)

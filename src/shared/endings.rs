@@ -58,9 +58,11 @@ impl Shared {
         loop {
             match self.connect().await {
                 Ok((publishing, listening)) => {
+                    // Whatever is published from now on is read over this connection.
+                    let since = now();
                     self.link.is_up(publishing.clone());
                     tokio::select! {
-                        why = self.listen(listening, &on_event) => self.link.is_away(RedisOperation::Listen, why),
+                        why = self.listen(listening, since, &on_event) => self.link.is_away(RedisOperation::Listen, why),
                         why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Publish, why),
                         // The failed command has been logged already.
                         () = self.link.broken() => {}
@@ -98,12 +100,21 @@ impl Shared {
         Ok((publishing, listening))
     }
 
-    async fn listen(&self, mut connection: MultiplexedConnection, on_event: &impl Fn(Ending)) -> RedisError {
+    async fn listen(
+        &self,
+        mut connection: MultiplexedConnection,
+        since: UnixMillis,
+        on_event: &impl Fn(Ending),
+    ) -> RedisError {
         let name = self.names.endings();
+        let (listening, mut caught_up) = (self.ledger.listening(since), false);
         loop {
             let (ms, n) = *self.ledger.read_to.lock();
             let mut read = cmd("XREAD");
-            read.arg("COUNT").arg(AT_ONCE).arg("BLOCK").arg(LISTEN.as_millis() as u64);
+            read.arg("COUNT").arg(AT_ONCE);
+            if caught_up {
+                read.arg("BLOCK").arg(LISTEN.as_millis() as u64);
+            }
             read.arg("STREAMS").arg(&name).arg(format!("{ms}-{n}"));
             let response =
                 timeout(LISTEN + WAIT, read.query_async::<Option<StreamReadReply>>(&mut connection));
@@ -113,8 +124,9 @@ impl Shared {
                 Err(_) => return RedisError::Slow,
             };
             *self.ledger.last_answer.lock() = Some(now());
-            let mut ignored = 0;
+            let (mut ignored, mut count) = (0, 0);
             for entry in entries.into_iter().flat_map(|key| key.ids) {
+                count += 1;
                 let Some(at) = position(&entry.id) else { return RedisError::NotRedis };
                 let text: Option<Vec<u8>> = entry.get(FIELD);
                 let ending = text.and_then(|t| self.keyring.open(Purpose::Ending, name.as_bytes(), &t));
@@ -124,6 +136,8 @@ impl Shared {
                 }
                 *self.ledger.read_to.lock() = at;
             }
+            caught_up = count < AT_ONCE;
+            listening.caught_up(caught_up);
             if ignored > 0 {
                 self.ignored(RedisOperation::Listen, ignored);
             }
@@ -140,6 +154,9 @@ impl Shared {
             };
             if let Ok(sealed) = self.keyring.seal(Purpose::Ending, name.as_bytes(), &ending) {
                 let mut add = redis::pipe();
+                if let Some((mark, kept)) = self.mark_of(&ending) {
+                    add.cmd("SET").arg(mark).arg("1").arg("EX").arg(kept.as_secs()).ignore();
+                }
                 add.cmd("XADD").arg(&name).arg("MAXLEN").arg("~").arg(MOST).arg("*").arg(FIELD).arg(sealed);
                 add.ignore().cmd("EXPIRE").arg(&name).arg(KEPT.as_secs()).ignore();
                 if let Err(why) = within(add.query_async::<()>(&mut connection)).await {

@@ -152,6 +152,15 @@ impl Link {
 
     /// Sends several commands at once, whose replies are not needed; otherwise as [`Link::ask`].
     pub(super) async fn send(&self, operation: RedisOperation, commands: &Pipeline) -> Option<()> {
+        self.ask_all(operation, commands).await
+    }
+
+    /// The same, with their replies.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &self,
+        operation: RedisOperation,
+        commands: &Pipeline,
+    ) -> Option<T> {
         let (mut connection, number) = self.connection()?;
         self.noted(operation, number, within(commands.query_async(&mut connection)).await)
     }

@@ -53,6 +53,16 @@ impl Names {
         format!("{}:asking:{}", self.prefix, hex::encode(member))
     }
 
+    /// That NocoBase has confirmed a session, or that a node asks, by its blind name.
+    pub(super) fn session_status(&self, session: &[u8]) -> String {
+        format!("{}:session:{}", self.prefix, hex::encode(session))
+    }
+
+    /// That a session has ended, by another blind name.
+    pub(super) fn session_end(&self, session: &[u8]) -> String {
+        format!("{}:ended:{}", self.prefix, hex::encode(session))
+    }
+
     /// When a session was last used, by its blind name.
     pub(super) fn last_use(&self, session: &[u8]) -> String {
         format!("{}:used:{}", self.prefix, hex::encode(session))
@@ -115,6 +125,8 @@ mod tests {
             n.token_lease(corp, agent),
             n.member_status(&[1, 0xab]),
             n.member_status_lease(&[1, 0xab]),
+            n.session_status(&[1, 0xab]),
+            n.session_end(&[1, 0xab]),
             n.last_use(&[1, 0xab]),
             n.link_attempt(&[1, 0xab], 0),
             n.link_attempt(&[1, 0xab], 1),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use ring::digest::{SHA256, digest};
 use secrecy::ExposeSecret as _;
 
 use crate::config::{Config, Redis};
@@ -13,6 +14,7 @@ use crate::session::{Keyring, UnixMillis};
 use super::ledger::Ledger;
 use super::link::Link;
 use super::names::Names;
+use super::payload::fingerprint;
 
 /// Shortest time between two warnings about values that were not sealed with our keys.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -24,7 +26,11 @@ pub(crate) struct Shared {
     pub(super) keyring: Arc<Keyring>,
     pub(super) link: Arc<Link>,
     pub(super) ledger: Arc<Ledger>,
-    metrics: metrics::Redis,
+    pub(super) metrics: metrics::Redis,
+    /// `session.recheck`.
+    pub(super) recheck: Duration,
+    /// Hash of NocoBase's secret and application, on which every session depends.
+    pub(super) nocobase: String,
     /// There is a console, whose refused sign-ins are a list.
     pub(super) lists: bool,
     /// Time of the latest warning about ignored values, and how many there have been since.
@@ -69,6 +75,8 @@ impl Shared {
             link,
             ledger,
             metrics: metrics.clone(),
+            recheck: config.session.recheck,
+            nocobase: nocobase(config),
             lists: config.access.has_admins(),
             ignored: Mutex::default(),
         })))
@@ -100,6 +108,11 @@ impl Shared {
             *ignored = (Some(Instant::now()), 0);
         }
     }
+}
+
+fn nocobase(config: &Config) -> String {
+    let secret = hex::encode(digest(&SHA256, config.nocobase.jwt_secret.expose_secret()));
+    hex::encode(fingerprint(&[&secret, &config.nocobase.app]))
 }
 
 pub(super) fn now() -> UnixMillis {

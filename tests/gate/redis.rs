@@ -12,6 +12,7 @@ use crate::support::{Browser, Gate, HOST, Redis, Stage, eventually};
 mod applications;
 mod member_events;
 mod outages;
+mod session_checks;
 
 pub(crate) const GETTOKEN: &str = "/cgi-bin/gettoken";
 const GETUSERINFO: &str = "/cgi-bin/auth/getuserinfo";

@@ -67,8 +67,12 @@ export function load({ members, companies, nodes, sticky = false, redis = false 
     endings,
     streamMinutes: STREAM.entries / endings / 60,
     fanOut: redis ? endings * STREAM.bytes * nodes : 0,
-    // Reading the stream, four for a sign-in, one for an ended session, and up to three for a recheck of a member.
-    redisCommands: redis ? nodes + (members * PEOPLE.signIns * 4) / 86_400 + endings + checks * 2 + (wecomHour * companies) / 3600 : 0,
+    // Reading the stream, five for a sign-in, two for an ended session, up to three for a recheck of a member, one for that of a
+    // session, and three when a node sees a session for the first time, those of eight hours.
+    redisCommands: redis
+      ? nodes + (members * PEOPLE.signIns * 5) / 86_400 + endings * 2 + checks * 3 + (wecomHour * companies) / 3600
+        + (online * (sticky ? 1 : met(nodes, PEOPLE.requests * 60 * 8)) * 3) / (8 * 3600)
+      : 0,
     rowsDay: members * PEOPLE.signIns,
     rowsGibYear: (members * PEOPLE.signIns * 365 * ROW) / 2 ** 30,
   };

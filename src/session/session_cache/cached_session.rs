@@ -229,6 +229,11 @@ pub struct Recheck {
 }
 
 impl Recheck {
+    /// When the recheck began.
+    pub(crate) const fn began(&self) -> UnixMillis {
+        self.began
+    }
+
     /// The session is valid.
     pub(crate) fn passed(self) {
         self.seen.checked(self.began);

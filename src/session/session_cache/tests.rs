@@ -372,9 +372,9 @@ async fn first_sight_asks_once_for_many_requests() {
                 let ask = async {
                     asked.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    Ok(SessionStatus::Active)
+                    Ok(Some(NOW))
                 };
-                seen.first_lookup(&s, NOW, ask).await.unwrap().is_ended()
+                seen.first_lookup(&s, ask).await.unwrap().is_ended()
             })
         })
         .collect();
@@ -388,11 +388,11 @@ async fn first_sight_asks_once_for_many_requests() {
 async fn first_sight_remembers_results_but_no_failures() {
     let (seen, s) = (store(), session());
     let down = async { Err(Failure::NocoBaseUnreachable) };
-    assert_eq!(seen.first_lookup(&s, NOW, down).await.unwrap_err(), Failure::NocoBaseUnreachable);
+    assert_eq!(seen.first_lookup(&s, down).await.unwrap_err(), Failure::NocoBaseUnreachable);
     assert!(seen.get(s.sid).is_none());
-    assert!(seen.first_lookup(&s, NOW, async { Ok(SessionStatus::Ended) }).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&s, async { Ok(None) }).await.unwrap().is_ended());
     let again = async { panic!("asked again") };
-    assert!(seen.first_lookup(&s, NOW, again).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&s, again).await.unwrap().is_ended());
 }
 
 /// The aim is half a KiB for all that is known of a session.
@@ -435,11 +435,11 @@ fn a_member_with_several_sessions_loses_those_that_end_from_the_index() {
 #[tokio::test]
 async fn r23_first_sight_given_up_by_one_request_is_taken_on_by_the_next() {
     let (seen, s) = (store(), session());
-    let slow = seen.first_lookup(&s, NOW, async {
+    let slow = seen.first_lookup(&s, async {
         std::future::pending::<()>().await;
-        Ok(SessionStatus::Ended)
+        Ok(None)
     });
-    let next = seen.first_lookup(&s, NOW, async { Ok(SessionStatus::Active) });
+    let next = seen.first_lookup(&s, async { Ok(Some(NOW)) });
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     assert!(!next.await.unwrap().is_ended());
 }
@@ -449,15 +449,15 @@ async fn an_end_during_first_sight_wins() {
     let (seen, s) = (store(), session());
     let ask = async {
         seen.end(s.sid);
-        Ok(SessionStatus::Active)
+        Ok(Some(NOW))
     };
-    assert!(seen.first_lookup(&s, NOW, ask).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&s, ask).await.unwrap().is_ended());
     let t = session();
     let ask = async {
         seen.end_member("wecom", "zhangsan", later(1));
-        Ok(SessionStatus::Active)
+        Ok(Some(NOW))
     };
-    assert!(seen.first_lookup(&t, later(2), ask).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&t, ask).await.unwrap().is_ended());
 }
 
 #[test]
