@@ -13,6 +13,7 @@ mod event_arrivals;
 mod events;
 mod finish;
 mod finished;
+mod first_sight;
 mod from_shell;
 mod known_admins;
 mod link;

@@ -48,6 +48,9 @@ impl Sessions {
     pub(crate) async fn run_sync(self: Arc<Self>) {
         match &self.shared {
             Some(shared) => {
+                if self.count() > 0 {
+                    shared.had_gap();
+                }
                 tokio::select! {
                     () = shared.run(|ending| self.on_ending(ending)) => {}
                     () = self.take_over_blocks() => {}
@@ -113,6 +116,20 @@ impl Sessions {
         }
     }
 
+    /// A node knows few sessions: publishes those that this one knows to be valid, unless another does.
+    fn warm_up(self: &Arc<Self>, node: u64) {
+        let Some(shared) = self.shared.clone().filter(|shared| shared.may_warm(node)) else { return };
+        let (cache, every) = (self.cache.clone(), self.config.session.recheck);
+        tokio::spawn(async move {
+            let at = now();
+            let Some(missed_none_since) = shared.warms().await else { return };
+            let from = at.minus(every).max(missed_none_since);
+            // With very many sessions that takes a while.
+            let known = tokio::task::spawn_blocking(move || cache.confirmed_after(from)).await;
+            shared.warm(&known.unwrap_or_default(), at).await;
+        });
+    }
+
     /// Handles what a node, possibly this one, has published.
     fn on_ending(self: &Arc<Self>, ending: Ending) {
         match ending {
@@ -132,6 +149,7 @@ impl Sessions {
                     tracing::info!(event = "session_ended", session = %sid, reason = ELSEWHERE, "session ended");
                 }
             }
+            Ending::Cold { node } => self.warm_up(node),
             Ending::Event { entry, change, at } => _ = self.note_event(&entry, &change, at.min(now())),
             Ending::Member { entry, userid, at } => {
                 let sids = self.cache.end_member(&entry, &userid, at);

@@ -218,6 +218,11 @@ impl SessionCache {
         all.filter_map(|(sid, seen)| seen.unshared_use().map(|(at, browser)| (sid, at, browser))).collect()
     }
 
+    /// The live sessions that NocoBase confirmed after this time. Walks through all of them.
+    pub(crate) fn confirmed_after(&self, from: UnixMillis) -> Vec<(Uuid, Arc<CachedSession>)> {
+        self.seen.iter().filter(|(_, seen)| seen.checked_at() > from && !seen.is_ended()).collect()
+    }
+
     /// How many sessions are kept, roughly.
     pub(crate) fn count(&self) -> u64 {
         self.seen.len() as u64

@@ -71,6 +71,7 @@ impl Shared {
                 }
                 Err(why) => self.link.is_away(RedisOperation::Connect, why),
             }
+            self.ledger.gap();
             sleep(RETRY).await;
         }
     }

@@ -4,8 +4,8 @@
 //!
 //! - `names`: the keys in Redis; `payload`: their values, sealed; `outbox`: what is still to be published. All pure.
 //! - `link`: the connection and its state; `probe`: whether Redis supports everything needed; `node`: this node's part;
-//!   `endings`, `token`, `callback`, `member_status`, `session_status`, `refusals`, `last_use`, `link_attempts`, `acme`: one
-//!   shared thing each.
+//!   `endings`, `token`, `callback`, `member_status`, `session_status` (with `warm_up`), `refusals`, `last_use`, `link_attempts`,
+//!   `acme`: one shared thing each.
 //!
 //! Someone who can read Redis learns no token and no session. Someone who can write to it can make the nodes forget, but not
 //! accept anything: a value that was not sealed with `session.keys` is ignored.
@@ -30,6 +30,7 @@ mod probe;
 mod refusals;
 mod session_status;
 mod token;
+mod warm_up;
 
 pub(crate) use acme::{AcmeOrder, OrderTurn};
 pub(crate) use callback::{CallbackId, Claim};

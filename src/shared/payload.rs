@@ -39,6 +39,11 @@ pub enum Ending {
         /// When it arrived.
         at: UnixMillis,
     },
+    /// No ending: a node knows few sessions, and asks the others to publish those that they know.
+    Cold {
+        /// Number of the node.
+        node: u64,
+    },
 }
 
 /// Whose status in WeCom may have changed, according to an event.
@@ -181,8 +186,9 @@ mod tests {
         let to_block = ToBlock { id: "i".into(), owner: BlockOwner::User(1), signed_in_at: NOW, until: NOW };
         let blocked = Ending::Blocked { id: "i".into() };
         let event = Ending::Event { entry: "a".into(), change: Change::None, at: NOW };
-        let all = [Ending::Session([1; 16]), member, Ending::ToBlock(to_block), blocked, event];
-        assert_eq!(all.each_ref().map(first), [0, 1, 2, 3, 4]);
+        let cold = Ending::Cold { node: 1 };
+        let all = [Ending::Session([1; 16]), member, Ending::ToBlock(to_block), blocked, event, cold];
+        assert_eq!(all.each_ref().map(first), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

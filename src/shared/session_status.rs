@@ -4,15 +4,16 @@
 //! What a node learns here is worth what it would know if it had asked NocoBase itself at that time, and no more:
 //!
 //! - It counts for `session.recheck` from then on, and only a node that has asked publishes it: no chain of nodes makes it last.
-//! - An ending wins, whichever comes first. Only a node that has read every ending since before NocoBase was asked accepts it; that
-//!   begins again with each connection, so that nothing counts which is older than a crash, a failover or a restore of Redis.
-//!   And who publishes the end of a session sets a mark first: while it is there, each node asks NocoBase.
+//! - An ending wins, whichever comes first. Only a node that has read every ending since before NocoBase was asked accepts it, or
+//!   since another such node has published it anew (`warm_up`); that begins again with each connection, so that nothing counts which
+//!   is older than a crash, a failover or a restore of Redis. And who publishes the end of a session sets a mark first: while it
+//!   is there, each node asks NocoBase.
 //! - It is sealed under a name that depends on the session, its member and NocoBase's secret, and shows nothing of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{cmd, pipe};
+use redis::{Cmd, cmd, pipe};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use super::node::{Shared, now};
 use super::payload::Ending;
 use crate::metrics::RedisOperation::SessionStatus as OPERATION;
-use crate::session::{CLOCK_SKEW, Purpose, Session, UnixMillis};
+use crate::session::{CLOCK_SKEW, CachedSession, Purpose, Session, UnixMillis};
 
 /// Longest wait for Redis. The person waits too, so it is shorter than for everything else.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -38,13 +39,27 @@ const ASKING: &[u8] = b"1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Confirmed {
     /// When the request to NocoBase began that confirmed the session.
-    at: UnixMillis,
+    asked_at: UnixMillis,
+    /// When a node that had missed no ending since then knew of none: that time, or later.
+    known_at: UnixMillis,
 }
 
 impl Confirmed {
-    /// When that was, if it is after both of these times.
-    fn after(self, recent: UnixMillis, heard_since: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
-        (self.at > recent.max(heard_since) && !self.at.is_from_the_future(now)).then_some(self.at)
+    /// NocoBase, asked at this time, confirmed the session.
+    fn at(asked_at: UnixMillis) -> Confirmed {
+        Confirmed { asked_at, known_at: asked_at }
+    }
+
+    /// Is it from after this time, and from before now?
+    fn is_recent(self, recent: UnixMillis, now: UnixMillis) -> bool {
+        self.asked_at > recent
+            && !self.asked_at.is_from_the_future(now)
+            && !self.known_at.is_from_the_future(now)
+    }
+
+    /// Would a node that has read every ending since then know if the session had ended?
+    fn is_vouched_for(self, heard_since: UnixMillis) -> bool {
+        self.known_at > heard_since
     }
 }
 
@@ -62,7 +77,7 @@ pub(crate) enum SessionTurn {
     ConfirmedAt(UnixMillis),
     /// This node, for all.
     Ours(SessionLease),
-    /// This node, for itself: Redis is unreachable or slow, or the session has ended.
+    /// This node, for itself: Redis is unreachable, or the end of the session has been published.
     Alone,
 }
 
@@ -108,10 +123,13 @@ type Found = (Option<String>, Option<Vec<u8>>, Option<Vec<u8>>);
 impl Shared {
     /// The keys of this session.
     pub(crate) fn session_key(&self, session: &Session) -> SessionKey {
-        let (sid, userid) = (session.sid.to_string(), session.userid.to_ascii_lowercase());
-        let parts = ["session status", &self.nocobase, &sid, &session.entry, &userid];
-        let name = self.keyring.blind(&parts);
-        SessionKey { status: self.names.session_status(&name), end: self.session_end_name(session.sid) }
+        self.key_of(session.sid, &session.entry, &session.userid.to_ascii_lowercase())
+    }
+
+    /// The same, given the userid in lower case.
+    fn key_of(&self, sid: Uuid, entry: &str, userid: &str) -> SessionKey {
+        let name = self.keyring.blind(&["session status", &self.nocobase, &sid.to_string(), entry, userid]);
+        SessionKey { status: self.names.session_status(&name), end: self.session_end_name(sid) }
     }
 
     /// Who asks about a session that this node sees for the first time. A confirmation after `recent` counts. Waits for a node that
@@ -140,10 +158,16 @@ impl Shared {
                 if confirmed.is_none() {
                     self.ignored(OPERATION, 1);
                 }
+                let Some(confirmed) = confirmed.filter(|c| c.is_recent(recent, now())) else {
+                    return SessionTurn::Ours(lease(None));
+                };
                 // Otherwise Redis may have been another one when it responded.
                 let still = self.ledger.heard_since() == Some(heard_since);
-                let at = confirmed.filter(|_| still).and_then(|c| c.after(recent, heard_since, now()));
-                return at.map_or_else(|| SessionTurn::Ours(lease(None)), SessionTurn::ConfirmedAt);
+                if still && confirmed.is_vouched_for(heard_since) {
+                    return SessionTurn::ConfirmedAt(confirmed.asked_at);
+                }
+                self.say_cold(heard_since);
+                return SessionTurn::Ours(lease(None));
             }
             // Another node asks, or has just given up.
             if began.elapsed() >= OTHERS_TURN {
@@ -156,13 +180,32 @@ impl Shared {
 
     /// Publishes that NocoBase, asked at this time, confirmed the session.
     pub(crate) async fn session_confirmed(&self, key: &SessionKey, at: UnixMillis) {
-        let confirmed = Confirmed { at };
-        let Ok(sealed) = self.keyring.seal(Purpose::SessionStatus, key.status.as_bytes(), &confirmed) else {
-            return;
-        };
+        if let Some(set) = self.publish_status(key, Confirmed::at(at)) {
+            self.link.ask::<()>(OPERATION, &set).await;
+        }
+    }
+
+    /// These sessions were valid at `known_at`, as far as this node knew, which had missed no ending since NocoBase was asked.
+    pub(super) async fn sessions_known(&self, sessions: &[(Uuid, Arc<CachedSession>)], known_at: UnixMillis) {
+        let mut commands = pipe();
+        for (sid, seen) in sessions {
+            let (entry, userid) = seen.member_names();
+            let confirmed = Confirmed { asked_at: seen.checked_at(), known_at };
+            if let Some(set) = self.publish_status(&self.key_of(*sid, entry, userid), confirmed) {
+                commands.add_command(set).ignore();
+            }
+        }
+        self.link.send(OPERATION, &commands).await;
+    }
+
+    /// The command that publishes it for as long as it counts.
+    fn publish_status(&self, key: &SessionKey, confirmed: Confirmed) -> Option<Cmd> {
+        let context = key.status.as_bytes();
+        let sealed = self.keyring.seal(Purpose::SessionStatus, context, &confirmed).ok()?;
+        let kept = self.recheck.saturating_sub(now().since(confirmed.asked_at));
         let mut set = cmd("SET");
-        set.arg(&key.status).arg(sealed).arg("EX").arg(self.recheck.as_secs().max(1));
-        self.link.ask::<()>(OPERATION, &set).await;
+        set.arg(&key.status).arg(sealed).arg("EX").arg(kept.as_secs().max(1));
+        Some(set)
     }
 
     /// The mark that the session of this ending has, and for how long: until no confirmation from before counts any more. `None`: it
@@ -171,7 +214,9 @@ impl Shared {
         let sid = match ending {
             Ending::Session(sid) => Uuid::from_bytes(*sid),
             Ending::ToBlock(block) => Uuid::parse_str(&block.id).ok()?,
-            Ending::Member { .. } | Ending::Blocked { .. } | Ending::Event { .. } => return None,
+            Ending::Member { .. } | Ending::Blocked { .. } | Ending::Event { .. } | Ending::Cold { .. } => {
+                return None;
+            }
         };
         Some((self.session_end_name(sid), self.recheck.saturating_add(CLOCK_SKEW)))
     }

@@ -94,7 +94,7 @@ impl CachedSession {
     }
 
     /// The member's entry and userid (in lower case); empty if it ended before it was seen.
-    pub(in crate::session) fn member_names(&self) -> (&str, &str) {
+    pub(crate) fn member_names(&self) -> (&str, &str) {
         self.member.as_ref().map_or(("", ""), |member| (&member.key.entry, &member.key.userid))
     }
 

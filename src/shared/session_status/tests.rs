@@ -47,16 +47,22 @@ fn session() -> Session {
 #[test]
 fn r16_a_confirmation_counts_for_one_recheck_and_only_if_every_ending_has_been_heard_since() {
     let every = Duration::from_secs(900);
-    let confirmed = Confirmed { at: NOW };
-    let after = |now: UnixMillis, heard_since| confirmed.after(now.minus(every), heard_since, now);
-    assert_eq!(after(later(1), UnixMillis(NOW.0 - 1)), Some(NOW));
-    assert_eq!(after(later(899), UnixMillis(1)), Some(NOW));
-    assert_eq!(after(later(900), UnixMillis(1)), None, "NocoBase has to be asked again");
-    assert_eq!(after(later(1), NOW), None, "an ending may have been lost in between");
-    assert_eq!(after(later(100), later(50)), None);
+    let confirmed = Confirmed::at(NOW);
+    let is_recent = |c: Confirmed, now: UnixMillis| c.is_recent(now.minus(every), now);
+    assert!(is_recent(confirmed, later(1)) && is_recent(confirmed, later(899)));
+    assert!(!is_recent(confirmed, later(900)), "NocoBase has to be asked again");
+    assert!(confirmed.is_vouched_for(UnixMillis(NOW.0 - 1)));
+    for since in [NOW, later(50)] {
+        assert!(!confirmed.is_vouched_for(since), "an ending may have been lost in between");
+    }
+    // Another node knew of no ending later: that makes it known to more nodes, but no younger.
+    let warmed = Confirmed { known_at: later(60), ..confirmed };
+    assert!(warmed.is_vouched_for(later(59)) && !warmed.is_vouched_for(later(60)));
+    assert!(is_recent(warmed, later(899)) && !is_recent(warmed, later(900)));
     // A clock that is slightly slow, and one that is wrong.
-    assert_eq!(after(UnixMillis(NOW.0 - 300_000), UnixMillis(1)), Some(NOW));
-    assert_eq!(after(UnixMillis(NOW.0 - 300_001), UnixMillis(1)), None);
+    let early = |millis| UnixMillis(NOW.0 - millis);
+    assert!(is_recent(confirmed, early(300_000)) && !is_recent(confirmed, early(300_001)));
+    assert!(!is_recent(warmed, early(250_000)));
 }
 
 #[test]
@@ -95,11 +101,10 @@ fn r13_a_status_opens_under_its_own_name_only() {
     let open = |key: &SessionKey, purpose, text: &str| {
         shared.keyring.open::<Confirmed>(purpose, key.status.as_bytes(), text.as_bytes())
     };
-    let confirmed = Confirmed { at: NOW };
+    let confirmed = Confirmed::at(NOW);
     let text = shared.keyring.seal(Purpose::SessionStatus, key.status.as_bytes(), &confirmed).unwrap();
     assert_eq!(open(&key, Purpose::SessionStatus, &text), Some(confirmed));
     assert_eq!(open(&shared.session_key(&session()), Purpose::SessionStatus, &text), None);
-    // A member's status has the same fields.
     assert_eq!(open(&key, Purpose::MemberStatus, &text), None);
     let member = shared.keyring.seal(Purpose::MemberStatus, key.status.as_bytes(), &confirmed).unwrap();
     assert_eq!(open(&key, Purpose::SessionStatus, &member), None);

@@ -23,6 +23,14 @@ async fn listens(redis: &Redis, gate: &Gate) {
     eventually("the stream is read", async || number(gate, ignored).await > before).await;
 }
 
+/// Two nodes that have read all endings.
+async fn two_that_listen(redis: &Redis) -> (Stage, Gate) {
+    let (stage, other) = two(redis).await;
+    listens(redis, &stage.gate).await;
+    listens(redis, &other).await;
+    (stage, other)
+}
+
 /// How often Redis has failed, or was late.
 async fn failures(gates: &[&Gate]) -> f64 {
     let mut all = 0.0;
@@ -88,7 +96,7 @@ async fn seen_at(stage: &Stage, gate: &Gate, browser: &Browser) -> (u16, usize) 
 async fn sessions_that_one_node_knows_cost_no_check_on_another() {
     const SESSIONS: usize = 20;
     let redis = Redis::start();
-    let (stage, other) = two(&redis).await;
+    let (stage, other) = two_that_listen(&redis).await;
     let checks = undisturbed(&redis, &[&stage.gate, &other], async || {
         let published = redis.keys(STATUS).len();
         let mut all = Vec::new();
@@ -120,11 +128,11 @@ async fn sessions_that_one_node_knows_cost_no_check_on_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_first_seen_by_two_nodes_at_the_same_moment_is_asked_about_once() {
     let redis = Redis::start();
-    let (stage, one) = two(&redis).await;
+    let (stage, one) = two_that_listen(&redis).await;
     let other = stage.second_node().await;
     // The second one has to wait for the first.
     stage.nocobase.delay(CHECK, Duration::from_millis(100), usize::MAX);
-    let checks = undisturbed(&redis, &[&one, &other], async || {
+    let checks = undisturbed(&redis, &[&stage.gate, &one, &other], async || {
         let (mut a, key) = signed_in(&stage, &redis, "zhangsan").await;
         remove(&redis, &key);
         let mut b = a.clone();
@@ -144,8 +152,7 @@ async fn a_session_first_seen_by_two_nodes_at_the_same_moment_is_asked_about_onc
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_does_not_end_elsewhere_is_made_here() {
     let redis = Redis::start();
-    let (stage, other) = two(&redis).await;
-    listens(&redis, &other).await;
+    let (stage, other) = two_that_listen(&redis).await;
     let (browser, key) = signed_in(&stage, &redis, "zhangsan").await;
     put(&redis, &key, b"1");
     let began = Instant::now();
@@ -169,7 +176,7 @@ async fn a_recheck_is_published_too() {
         c.set("session.redis", redis.url()).set("session.recheck", "10s");
     })
     .await;
-    is_up(&stage.gate, true).await;
+    listens(&redis, &stage.gate).await;
     let (mut browser, key) = signed_in(&stage, &redis, "zhangsan").await;
     let first = value(&redis, &key).unwrap();
     eventually("another one", async || {
@@ -179,12 +186,50 @@ async fn a_recheck_is_published_too() {
     .await;
 }
 
+/// A node that has just started is told by another which sessions are valid, once it meets the first of them; not those that have ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_node_that_starts_is_told_of_the_sessions_that_are_valid() {
+    let redis = Redis::start();
+    let (stage, _) = two_that_listen(&redis).await;
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        let (browser, key) = signed_in(&stage, &redis, "zhangsan").await;
+        let before = value(&redis, &key).unwrap();
+        all.push((browser, key, before));
+    }
+    let (mut ended, of_ended) = signed_in(&stage, &redis, "lisi").await;
+    let (replayed, before) = (ended.clone(), value(&redis, &of_ended).unwrap());
+    assert_eq!(ended.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    let new = stage.second_node().await;
+    listens(&redis, &new).await;
+    // The first one costs a check; a few, if Redis is late on a busy machine.
+    loop {
+        let (browser, ..) = all.remove(0);
+        let late = failures(&[&new]).await;
+        assert_eq!(seen_at(&stage, &new, &browser).await, (200, 1));
+        if failures(&[&new]).await == late {
+            break;
+        }
+    }
+    for (_, key, before) in &all {
+        replaced(&redis, key, before).await;
+    }
+    assert_eq!(value(&redis, &of_ended), Some(before), "what has ended is not published anew");
+    assert_eq!(seen_at(&stage, &new, &replayed).await.0, 401);
+    let late = failures(&[&new]).await;
+    for (browser, ..) in &all {
+        let (status, checks) = seen_at(&stage, &new, browser).await;
+        assert_eq!(status, 200);
+        assert!(checks == 0 || failures(&[&new]).await > late);
+    }
+}
+
 /// Each node knows what NocoBase said since it has been connected, and asks about everything else itself: here both ask, so that the
 /// end of a session which Redis has lost counts nevertheless.
 #[tokio::test(flavor = "multi_thread")]
 async fn r16_what_was_confirmed_before_a_node_was_connected_does_not_count() {
     let mut redis = Redis::start();
-    let (stage, other) = two(&redis).await;
+    let (stage, other) = two_that_listen(&redis).await;
     let (mut here, key) = signed_in(&stage, &redis, "zhangsan").await;
     let (kept, confirmed) = (here.clone(), value(&redis, &key).unwrap());
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -213,8 +258,7 @@ async fn r16_what_was_confirmed_before_a_node_was_connected_does_not_count() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r16_a_confirmation_revives_no_session_that_has_ended() {
     let redis = Redis::start();
-    let (stage, other) = two(&redis).await;
-    listens(&redis, &other).await;
+    let (stage, other) = two_that_listen(&redis).await;
     let (mut here, key) = signed_in(&stage, &redis, "zhangsan").await;
     let (kept, confirmed) = (here.clone(), value(&redis, &key).unwrap());
     // The other node cannot listen meanwhile.
@@ -241,7 +285,7 @@ async fn r16_a_confirmation_revives_no_session_that_has_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r16_where_an_end_has_been_published_every_node_asks_nocobase() {
     let redis = Redis::start();
-    let (stage, _) = two(&redis).await;
+    let (stage, _) = two_that_listen(&redis).await;
     let (mut here, key) = signed_in(&stage, &redis, "zhangsan").await;
     let kept = here.clone();
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -264,8 +308,7 @@ async fn r16_where_an_end_has_been_published_every_node_asks_nocobase() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r12_r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
     let redis = Redis::start();
-    let (stage, other) = two(&redis).await;
-    listens(&redis, &other).await;
+    let (stage, other) = two_that_listen(&redis).await;
     let (_, another) = signed_in(&stage, &redis, "lisi").await;
     let of_another = value(&redis, &another).unwrap();
     let now = UnixMillis::from(std::time::SystemTime::now());
@@ -273,8 +316,9 @@ async fn r12_r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
         |key: [u8; 64], origin: &str| Keyring::new(&[SecretSlice::from(key.to_vec())], origin).unwrap();
     let ours: [u8; 64] = std::array::from_fn(|i| u8::try_from(i).unwrap());
     let origin = format!("http://{HOST}");
-    let sealed =
-        |ring: Keyring, purpose, name: &str| ring.seal(purpose, name.as_bytes(), &now).unwrap().into_bytes();
+    let sealed = |ring: Keyring, purpose, name: &str| {
+        ring.seal(purpose, name.as_bytes(), &(now, now)).unwrap().into_bytes()
+    };
     let forged: [&dyn Fn(&str) -> Vec<u8>; 7] = [
         &|_| of_another.clone(),
         &|_| Vec::new(),
@@ -302,7 +346,7 @@ async fn r12_r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
     let checks = undisturbed(&redis, &[&stage.gate, &other], async || {
         let (browser, key) = signed_in(&stage, &redis, "zhangsan").await;
         let now = UnixMillis::from(std::time::SystemTime::now());
-        let text = ring(ours, &origin).seal(Purpose::SessionStatus, key.as_bytes(), &now).unwrap();
+        let text = ring(ours, &origin).seal(Purpose::SessionStatus, key.as_bytes(), &(now, now)).unwrap();
         put(&redis, &key, text.as_bytes());
         seen_at(&stage, &other, &browser).await
     })
@@ -314,7 +358,7 @@ async fn r12_r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r14_while_keys_are_rotated_each_node_asks_for_itself() {
     let redis = Redis::start();
-    let (stage, _) = two(&redis).await;
+    let (stage, _) = two_that_listen(&redis).await;
     let mut config = stage.config.clone();
     config.set("session.keys", vec![crate::support::config::OTHER_KEY, crate::support::config::KEY]);
     let rotated = Gate::start(&config).await;
@@ -326,8 +370,7 @@ async fn r14_while_keys_are_rotated_each_node_asks_for_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_or_hangs_each_node_asks_for_itself() {
     let mut redis = Redis::start();
-    let (stage, other) = two(&redis).await;
-    listens(&redis, &other).await;
+    let (stage, other) = two_that_listen(&redis).await;
     let (first, _) = signed_in(&stage, &redis, "zhangsan").await;
     let (second, _) = signed_in(&stage, &redis, "lisi").await;
     let began = Instant::now();
