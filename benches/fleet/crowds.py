@@ -232,15 +232,15 @@ def cold(settings, nodes):
         gates[-1].stop()
         gates[-1].start()
         before = checks_done()
-        everybody(gates[-1:], "anew")
-        anew = checks_done() - before
-        responses = [r for r in load.close() if r.tag in ("next", "anew")]
+        everybody(gates[-1:], "restarted")
+        restarted = checks_done() - before
+        responses = [r for r in load.close() if r.tag in ("next", "restarted")]
         following = [r for r in responses if r.tag == "next"]
         failed = [r for r in responses if r.code != 200]
         rows = [
             (f"{nodes} gates with Redis: {people} sessions first seen by one at {rate}/s, then by the others", None, None, None),
             ("checks in NocoBase for a session", f"{checks / people:.3f}", "<= 1.05", settings.timed(checks <= 1.05 * people)),
-            ("checks for a session, by a gate that starts beside another", f"{anew / people:.3f}", "", None),
+            ("checks for a session, by a gate that starts beside another", f"{restarted / people:.3f}", "", None),
             ("error pages and broken connections", kinds(crowd.errors + failed), "0", not crowd.errors and not failed),
             ("the next request by another gate, median", f"{statistics.median(r.seconds for r in following) * 1000:.0f} ms", "", None),
         ]

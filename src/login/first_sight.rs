@@ -1,4 +1,5 @@
-//! Sessions that this node sees for the first time: NocoBase is asked, by this node or, with Redis, by another.
+//! Sessions that this node sees for the first time, or that are due for a recheck: NocoBase is asked, by this node or, with Redis, by
+//! another.
 
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ impl Sessions {
         self: &Arc<Self>,
         session: &Session,
     ) -> Result<Arc<CachedSession>, Failure> {
-        let mut lease = None;
-        let seen = self.cache.first_lookup(session, self.first_status(session, &mut lease)).await?;
+        let (mut lease, recent) = (None, now().minus(self.config.session.recheck));
+        let status = self.confirmed_after(session, recent, &mut lease);
+        let seen = self.cache.first_lookup(session, status).await?;
         // Not if it has ended here meanwhile, or its member has left.
         if let Some(lease) = lease.filter(|_| !seen.is_ended()) {
             lease.confirmed(seen.checked_at());
@@ -24,17 +26,17 @@ impl Sessions {
         Ok(seen)
     }
 
-    /// When NocoBase confirmed this session; `None`: it has ended. With a lease, other nodes wait for the result.
-    async fn first_status(
+    /// When NocoBase confirmed this session, after `recent`; `None`: it has ended. With a lease, other nodes wait for the result.
+    pub(super) async fn confirmed_after(
         &self,
         session: &Session,
+        recent: UnixMillis,
         lease: &mut Option<SessionLease>,
     ) -> Result<Option<UnixMillis>, Failure> {
         if let Some(shared) = &self.shared {
             if self.blocks.is_pending(&session.sid.to_string()) {
                 return Ok(None);
             }
-            let recent = now().minus(self.config.session.recheck);
             match shared.session_turn(&shared.session_key(session), recent).await {
                 SessionTurn::ConfirmedAt(at) => return Ok(Some(at.min(now()))),
                 SessionTurn::Ours(ours) => *lease = Some(ours),

@@ -335,15 +335,20 @@ impl Sessions {
         self.recheck_member_if_due(session, seen);
     }
 
-    /// Asks NocoBase. A failure on its side does not end the session: if dropped, the recheck is soon due again.
+    /// Asks NocoBase, unless another node has. A failure on its side does not end the session: if dropped, the recheck is soon due
+    /// again.
     async fn recheck(&self, session: &Session, order: Recheck) {
-        match self.ask(session, Class::New).await.map_err(FailureWithCause::logged) {
-            Ok(SessionStatus::Active) => {
-                let began = order.began();
-                order.passed();
-                self.share_confirmed(session, began);
+        let mut lease = None;
+        let recent = order.counts_from(self.config.session.recheck);
+        match self.confirmed_after(session, recent, &mut lease).await {
+            Ok(Some(at)) => {
+                if order.passed(at)
+                    && let Some(lease) = lease
+                {
+                    lease.confirmed(at);
+                }
             }
-            Ok(SessionStatus::Ended) => order.ended(),
+            Ok(None) => order.ended(),
             Err(_) => {}
         }
     }

@@ -1,11 +1,11 @@
-//! Sessions that NocoBase has confirmed to one node: another that sees such a session for the first time need not ask. So several
-//! nodes cost NocoBase no more checks at first sight than one, however requests are spread over them.
+//! Sessions that NocoBase has confirmed to one node: another that sees such a session for the first time, or would recheck it, need
+//! not ask. So several nodes cost NocoBase about as many checks as one, however requests are spread over them.
 //!
 //! What a node learns here is worth what it would know if it had asked NocoBase itself at that time, and no more:
 //!
 //! - It counts for `session.recheck` from then on, and only a node that has asked publishes it: no chain of nodes makes it last.
 //! - An ending wins, whichever comes first. Only a node that has read every ending since before NocoBase was asked accepts it, or
-//!   since another such node has published it anew (`warm_up`); that begins again with each connection, so that nothing counts which
+//!   since another such node has published it again (`warm_up`); that begins again with each connection, so that nothing counts which
 //!   is older than a crash, a failover or a restore of Redis. And who publishes the end of a session sets a mark first: while it
 //!   is there, each node asks NocoBase.
 //! - It is sealed under a name that depends on the session, its member and NocoBase's secret, and shows nothing of them.
@@ -132,8 +132,8 @@ impl Shared {
         SessionKey { status: self.names.session_status(&name), end: self.session_end_name(sid) }
     }
 
-    /// Who asks about a session that this node sees for the first time. A confirmation after `recent` counts. Waits for a node that
-    /// is asking already.
+    /// Who asks about a session that this node sees for the first time, or has to recheck. A confirmation after `recent` counts. Waits
+    /// for a node that is asking already.
     pub(crate) async fn session_turn(self: &Arc<Self>, key: &SessionKey, recent: UnixMillis) -> SessionTurn {
         let lease = |until| SessionLease { shared: self.clone(), key: key.clone(), until };
         let mut look = pipe();
@@ -198,11 +198,12 @@ impl Shared {
         self.link.send(OPERATION, &commands).await;
     }
 
-    /// The command that publishes it for as long as it counts.
+    /// The command that publishes it until the earliest time at which the session is due for a recheck: from then on, one of the nodes
+    /// asks for all.
     fn publish_status(&self, key: &SessionKey, confirmed: Confirmed) -> Option<Cmd> {
         let context = key.status.as_bytes();
         let sealed = self.keyring.seal(Purpose::SessionStatus, context, &confirmed).ok()?;
-        let kept = self.recheck.saturating_sub(now().since(confirmed.asked_at));
+        let kept = (self.recheck - self.recheck / 8).saturating_sub(now().since(confirmed.asked_at));
         let mut set = cmd("SET");
         set.arg(&key.status).arg(sealed).arg("EX").arg(kept.as_secs().max(1));
         Some(set)

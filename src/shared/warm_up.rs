@@ -1,5 +1,5 @@
 //! Warms up the cache of a node that has just started or connected. What NocoBase confirmed before does not count there (see
-//! `session_status`); when such a node meets a session of which it could have known, it says so, and one of the others publishes anew
+//! `session_status`); when such a node meets a session of which it could have known, it says so, and one of the others publishes again
 //! the sessions that it knows to be valid. So the restart of one node costs NocoBase some checks, not one for each session.
 
 use std::sync::Arc;

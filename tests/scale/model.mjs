@@ -45,8 +45,9 @@ export const asked = (nodes, rate, recheck = RECHECK) => nodes / (recheck + node
 export function load({ members, companies, nodes, sticky = false, redis = false }) {
   const online = members * PEOPLE.online;
   const rate = PEOPLE.requests / 60;
-  // A node asks NocoBase about each session that it sees; WeCom about each member, unless another node has.
-  const checks = online * asked(sticky ? 1 : nodes, rate);
+  // A node asks NocoBase about each session that it sees, and WeCom about each member, unless another node has.
+  const rechecks = online * asked(sticky ? 1 : nodes, rate);
+  const checks = online * asked(sticky || redis ? 1 : nodes, rate);
   const wecomHour = (online / companies) * asked(sticky || redis ? 1 : nodes, rate) * 3600;
   const requests = (online * PEOPLE.requests) / 60;
   const endings = (members * (PEOPLE.signOuts + PEOPLE.signIns)) / 86_400;
@@ -67,10 +68,10 @@ export function load({ members, companies, nodes, sticky = false, redis = false 
     endings,
     streamMinutes: STREAM.entries / endings / 60,
     fanOut: redis ? endings * STREAM.bytes * nodes : 0,
-    // Reading the stream, five for a sign-in, two for an ended session, up to three for a recheck of a member, one for that of a
+    // Reading the stream, five for a sign-in, two for an ended session, up to three for a recheck of a member and four for that of a
     // session, and three when a node sees a session for the first time, those of eight hours.
     redisCommands: redis
-      ? nodes + (members * PEOPLE.signIns * 5) / 86_400 + endings * 2 + checks * 3 + (wecomHour * companies) / 3600
+      ? nodes + (members * PEOPLE.signIns * 5) / 86_400 + endings * 2 + rechecks * 5 + checks + (wecomHour * companies) / 3600
         + (online * (sticky ? 1 : met(nodes, PEOPLE.requests * 60 * 8)) * 3) / (8 * 3600)
       : 0,
     rowsDay: members * PEOPLE.signIns,

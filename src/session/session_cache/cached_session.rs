@@ -229,14 +229,15 @@ pub struct Recheck {
 }
 
 impl Recheck {
-    /// When the recheck began.
-    pub(crate) const fn began(&self) -> UnixMillis {
-        self.began
+    /// From what time on a confirmation that another node got from NocoBase counts.
+    pub(crate) fn counts_from(&self, every: Duration) -> UnixMillis {
+        self.began.minus(every).max(self.seen.checked_at())
     }
 
-    /// The session is valid.
-    pub(crate) fn passed(self) {
-        self.seen.checked(self.began);
+    /// NocoBase, asked at this time, confirmed the session. Returns whether it is still valid.
+    pub(crate) fn passed(self, at: UnixMillis) -> bool {
+        self.seen.checked(at);
+        !self.seen.is_ended()
     }
     /// The session has ended.
     pub(crate) fn ended(self) {

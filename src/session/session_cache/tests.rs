@@ -135,7 +135,7 @@ fn recheck_is_due_once() {
     assert!(seen.due_recheck(later(899), EVERY).is_none());
     let order = seen.due_recheck(later(900), EVERY).unwrap();
     assert!(seen.due_recheck(later(901), EVERY).is_none(), "one at a time");
-    order.passed();
+    order.passed(later(900));
     assert_eq!(seen.checked_at(), later(900));
     assert!(seen.due_recheck(later(1799), EVERY).is_none());
     // No response: again after half a minute.
@@ -179,7 +179,7 @@ fn r34_two_hundred_requests_at_once_are_one_recheck() {
     let (none, nor) = at_once(later(5000));
     assert_eq!((none.len(), nor.len()), (0, 0), "they are under way");
     drop(member);
-    own.into_iter().for_each(Recheck::passed);
+    own.into_iter().for_each(|order| assert!(order.passed(later(900))));
     let (own, member) = at_once(later(930));
     assert_eq!((own.len(), member.len()), (0, 1), "the one that was given up");
     member.into_iter().for_each(MemberRecheck::answered);
@@ -197,7 +197,7 @@ fn rechecks_spread_out_but_never_later() {
         let seen = seen.insert_checked(&s, NOW);
         assert!(seen.due_recheck(later(787), EVERY).is_none());
         if let Some(order) = seen.due_recheck(later(844), EVERY) {
-            order.passed();
+            order.passed(later(844));
             due_early += 1;
         } else {
             assert!(seen.due_recheck(later(900), EVERY).is_some());
@@ -245,7 +245,7 @@ fn exactly_one_of_many_threads_gets_the_order() {
                     for _ in 0..50 {
                         if let Some(order) = seen.due_recheck(now, EVERY) {
                             orders.fetch_add(1, Ordering::SeqCst);
-                            order.passed();
+                            order.passed(now);
                         }
                     }
                 });

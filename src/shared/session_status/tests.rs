@@ -19,6 +19,7 @@ fn node(origin: &str, key: u8, nocobase: &str) -> Arc<Shared> {
     let text = format!(
         r#"
         origin = "{origin}"
+        upstream.nodes = ["127.0.0.1:1"]
         nocobase = {{ {nocobase}, service_user = 1 }}
         wecom = [{{ corp_id = "ww0123456789abcdef", agent_id = "1000002", secret = "s" }}]
         session = {{ keys = ["{key}"], redis = "redis://127.0.0.1:1", recheck = "15m" }}

@@ -186,6 +186,33 @@ async fn a_recheck_is_published_too() {
     .await;
 }
 
+/// However many nodes a session's requests reach, NocoBase is asked about it once per `session.recheck`.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_nodes_recheck_a_session_as_often_as_one() {
+    const RECHECK: Duration = Duration::from_secs(10);
+    let redis = Redis::start();
+    let stage = Stage::start(|c| {
+        c.set("session.redis", redis.url()).set("session.recheck", "10s");
+    })
+    .await;
+    let other = stage.second_node().await;
+    let apart = undisturbed(&redis, &[&stage.gate, &other], async || {
+        let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+        let before = stage.nocobase.calls(CHECK);
+        let mut asked = Vec::new();
+        while asked.len() < 3 {
+            assert_eq!(tokio::join!(file(&mut here), file(&mut there)), (200, 200));
+            asked.resize((stage.nocobase.calls(CHECK) - before).max(asked.len()), Instant::now());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let apart = asked.windows(2).map(|pair| pair[1] - pair[0]);
+        apart.min().unwrap()
+    })
+    .await;
+    // A call is seen up to one round of this loop late.
+    assert!(apart > RECHECK / 2, "asked again after {apart:?}");
+}
+
 /// A node that has just started is told by another which sessions are valid, once it meets the first of them; not those that have ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn r16_a_node_that_starts_is_told_of_the_sessions_that_are_valid() {
@@ -214,7 +241,7 @@ async fn r16_a_node_that_starts_is_told_of_the_sessions_that_are_valid() {
     for (_, key, before) in &all {
         replaced(&redis, key, before).await;
     }
-    assert_eq!(value(&redis, &of_ended), Some(before), "what has ended is not published anew");
+    assert_eq!(value(&redis, &of_ended), Some(before), "what has ended is not published again");
     assert_eq!(seen_at(&stage, &new, &replayed).await.0, 401);
     let late = failures(&[&new]).await;
     for (browser, ..) in &all {
@@ -306,7 +333,7 @@ async fn r16_where_an_end_has_been_published_every_node_asks_nocobase() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
+async fn r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
     let redis = Redis::start();
     let (stage, other) = two_that_listen(&redis).await;
     let (_, another) = signed_in(&stage, &redis, "lisi").await;
