@@ -51,7 +51,7 @@ impl NocoBase {
         fields: &[&str],
     ) -> Result<Vec<Value>, FailureWithCause> {
         // A sign-in begins with the binding; sign-ins in progress have precedence over new ones.
-        let class = if action == "usersAuthenticators:list" { Class::New } else { Class::In };
+        let class = if action == "usersAuthenticators:list" { Class::SignIn } else { Class::In };
         let call = Call::get(action)
             .in_turn(Turn::of_call(class))
             .query("filter", filter.to_string())

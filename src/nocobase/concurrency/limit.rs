@@ -1,7 +1,12 @@
 //! The number of requests at once, derived from NocoBase's response times. Plain data; the caller provides the measurements.
 //!
-//! Additive increase, multiplicative decrease, by latency: NocoBase never reports an overload, it only becomes slow. Each kind of
-//! request is compared with itself, so that a slow export does not look like an overload.
+//! NocoBase never reports an overload, it only becomes slow. So, as in TCP's congestion control, the limit grows in small steps
+//! and shrinks by factors, but by latency: each kind of request is compared with itself, so that a slow export does not look like an
+//! overload. Below a limit that has proven itself it grows by factors too (as TCP's slow start does below its threshold, RFC 5681,
+//! 3.1): after a stall it is back within a second, and never further than a slowdown that is seen already allows.
+//!
+//! If shrinking does not help, NocoBase is slower for another reason: what is usual is learnt again, and the limit returns to where it
+//! was.
 
 /// Kinds of requests, measured separately.
 pub(super) const KINDS: usize = 16;
@@ -15,12 +20,27 @@ const MOST: f64 = 1024.0;
 const QUICK: f64 = 0.025;
 /// Up to this slowdown the limit grows.
 const GROWS_UP_TO: f64 = 1.25;
-/// Until this slowdown is first reached, the limit grows by half each time.
-const SEEKS_UP_TO: f64 = 1.05;
 /// From this slowdown on the limit shrinks.
 const SHRINKS_FROM: f64 = 1.6;
 /// The limit never shrinks below this fraction of itself in one step.
-const STEEPEST: f64 = 0.8;
+const STEEPEST: f64 = 0.7;
+/// Below the proven limit it grows by this factor, up to this slowdown.
+const FASTEST: f64 = 1.5;
+const FASTEST_UP_TO: f64 = 1.05;
+/// Shrinking has no effect if the limit is below this fraction of what it was, and the slowdown still above this one. If the limit were
+/// the reason, both would have become the same fraction.
+const NO_EFFECT: (f64, f64) = (0.6, 0.8);
+/// A slowdown becomes worse by this factor.
+const WORSE: f64 = 1.1;
+/// Responses of one kind after which what is usual is known; their mean is taken over about as many.
+const ENOUGH: u32 = 256;
+
+/// How fast what is usual follows the responses: when they become faster; when they become slower without a crowd, or at the
+/// lowest limit; when shrinking had no effect; and in a crowd, where the limit is the likely reason.
+const FASTER: f64 = 0.3;
+const SLOWER: f64 = 0.05;
+const SLOWER_WITHOUT_EFFECT: f64 = 0.3;
+const SLOWER_IN_A_CROWD: f64 = 0.0002;
 
 /// The responses of one kind in a period.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,19 +50,63 @@ pub(super) struct Responses {
     pub(super) seconds: f64,
 }
 
+/// What is known of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kind {
+    /// Responses so far, up to [`ENOUGH`].
+    seen: u32,
+    /// Mean of the last responses, seconds: single ones that are fast by chance must not make the others look slow.
+    recent: f64,
+    /// The same without overload.
+    usual: f64,
+}
+
+impl Kind {
+    /// `slower`: how fast what is usual follows responses that take longer.
+    fn observe(&mut self, count: u32, mean: f64, slower: f64) {
+        let all = self.seen.saturating_add(count);
+        self.recent += (mean - self.recent) * f64::from(count) / f64::from(all);
+        let pace = if self.seen < ENOUGH {
+            1.0
+        } else if self.recent < self.usual {
+            FASTER
+        } else {
+            slower
+        };
+        self.usual += (self.recent - self.usual) * pace;
+        self.seen = all.min(ENOUGH);
+    }
+}
+
+/// A point of a decline, with which later ones are compared: the limit, and the slowdown because of which it shrank.
+#[derive(Clone, Copy, Debug)]
+struct Decline {
+    limit: f64,
+    slowdown: f64,
+}
+
 /// A limit that follows the latency.
 #[derive(Debug)]
 pub(super) struct AdaptiveLimit {
     limit: f64,
-    /// Usual seconds of each kind, without overload.
-    usual: [Option<f64>; KINDS],
-    /// No slowdown has been seen yet.
-    seeking: bool,
+    kinds: [Kind; KINDS],
+    /// Up to here it grows by factors: the last limit without a slowdown. At first there is none.
+    proven: f64,
+    /// It has shrunk, and the response times have not been usual since.
+    decline: Option<Decline>,
+    /// Shrinking has not helped.
+    no_effect: bool,
 }
 
 impl AdaptiveLimit {
     pub(super) fn new() -> AdaptiveLimit {
-        AdaptiveLimit { limit: FIRST, usual: [None; KINDS], seeking: true }
+        AdaptiveLimit {
+            limit: FIRST,
+            kinds: [Kind::default(); KINDS],
+            proven: MOST,
+            decline: None,
+            no_effect: false,
+        }
     }
 
     /// The current limit.
@@ -51,37 +115,71 @@ impl AdaptiveLimit {
         self.limit as usize
     }
 
+    /// The limit to be expected within a second or two, as far as it has proven itself.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and MOST")]
+    pub(super) fn soon(&self) -> usize {
+        let known = if self.proven < MOST { self.proven.min(2.0 * self.limit) } else { self.limit };
+        known.max(self.limit) as usize
+    }
+
     /// These responses arrived. `full`: the limit was reached at times.
     pub(super) fn observe(&mut self, responses: &[Responses; KINDS], full: bool) {
         let (mut expected, mut actual) = (0.0, 0.0);
-        // A limit that was raised without effect is lowered slowly; faster if the limit cannot be the reason any more.
-        let drift = match (full, self.limit <= LEAST) {
-            (false, _) | (true, true) => 0.05,
-            (true, false) => 0.0002,
+        let slower = if full && self.no_effect {
+            SLOWER_WITHOUT_EFFECT
+        } else if full && self.limit > LEAST {
+            SLOWER_IN_A_CROWD
+        } else {
+            SLOWER
         };
-        for (kind, usual) in responses.iter().zip(&mut self.usual) {
-            if kind.count == 0 {
+        for (responses, kind) in responses.iter().zip(&mut self.kinds) {
+            if responses.count == 0 {
                 continue;
             }
-            let mean = kind.seconds / f64::from(kind.count);
-            let known = usual.get_or_insert(mean);
-            expected += known.max(QUICK) * f64::from(kind.count);
-            actual += kind.seconds;
-            *known += (mean - *known) * if mean < *known { 0.3 } else { drift };
+            let count = f64::from(responses.count);
+            let mean = responses.seconds / count;
+            let usual = if kind.seen == 0 { mean } else { kind.usual };
+            expected += usual.max(QUICK) * count;
+            actual += responses.seconds;
+            kind.observe(responses.count, mean, slower);
         }
         if !full || expected <= 0.0 {
             return;
         }
         let slowdown = actual / expected;
-        self.seeking &= slowdown < SEEKS_UP_TO;
         if slowdown > SHRINKS_FROM {
-            self.limit *= (SHRINKS_FROM / slowdown).max(STEEPEST);
-        } else if self.seeking {
-            self.limit *= 1.5;
+            self.shrink(slowdown);
         } else if slowdown < GROWS_UP_TO {
-            self.limit += (self.limit / 16.0).max(1.0);
+            self.grow(slowdown);
+        } else if !self.no_effect {
+            // This is enough; what was proven belongs to the past.
+            self.proven = f64::midpoint(self.proven.min(2.0 * self.limit), self.limit);
         }
         self.limit = self.limit.clamp(LEAST, MOST);
+        self.proven = self.proven.clamp(self.limit, MOST);
+    }
+
+    fn grow(&mut self, slowdown: f64) {
+        let step = self.limit + (self.limit / 16.0).max(1.0);
+        let factor = if slowdown < FASTEST_UP_TO { FASTEST } else { GROWS_UP_TO / slowdown };
+        let before = self.decline.take().filter(|_| std::mem::take(&mut self.no_effect));
+        let next = before.map_or((self.limit * factor).min(self.proven), |before| before.limit);
+        self.limit = next.max(step);
+    }
+
+    fn shrink(&mut self, slowdown: f64) {
+        let (less, still) = NO_EFFECT;
+        match self.decline {
+            Some(before) if slowdown <= WORSE * before.slowdown && self.limit >= less * before.limit => {}
+            Some(before) if slowdown <= WORSE * before.slowdown && slowdown > still * before.slowdown => {
+                self.no_effect = true;
+            }
+            // It begins, becomes worse, or shrinking has helped so far.
+            Some(_) | None => self.decline = Some(Decline { limit: self.limit, slowdown }),
+        }
+        if !self.no_effect {
+            self.limit *= (SHRINKS_FROM / slowdown).max(STEEPEST);
+        }
     }
 }
 
@@ -99,94 +197,6 @@ pub(super) fn kind(path: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn all_of(kind: usize, count: u32, mean: f64) -> [Responses; KINDS] {
-        let mut all = [Responses::default(); KINDS];
-        all[kind] = Responses { count, seconds: mean * f64::from(count) };
-        all
-    }
-
-    /// The limit after a NocoBase that processes `capacity` at once, each in `seconds`, has been saturated for this many windows.
-    fn crowded(limit: &mut AdaptiveLimit, capacity: f64, seconds: f64, windows: usize) -> f64 {
-        for _ in 0..windows {
-            let mean = seconds * (limit.limit / capacity).max(1.0);
-            limit.observe(&all_of(1, 50, mean), true);
-        }
-        limit.limit
-    }
-
-    #[test]
-    fn it_finds_the_capacity() {
-        for capacity in [20.0, 50.0, 100.0, 400.0, 1000.0] {
-            let mut limit = AdaptiveLimit::new();
-            let soon = crowded(&mut limit, capacity, 0.2, 16);
-            let later = crowded(&mut limit, capacity, 0.2, 1000);
-            assert!(soon >= 0.75 * capacity, "{capacity}: {soon} too slowly");
-            for found in [soon, later] {
-                assert!(found <= 1.7 * capacity, "{capacity}: {found} too many");
-            }
-            assert!(later >= 0.95 * capacity, "{capacity}: {later} too few");
-        }
-    }
-
-    #[test]
-    fn it_shrinks_when_nocobase_becomes_slower_and_grows_when_it_recovers() {
-        let mut limit = AdaptiveLimit::new();
-        crowded(&mut limit, 200.0, 0.1, 60);
-        let less = crowded(&mut limit, 40.0, 0.1, 40);
-        assert!((30.0..80.0).contains(&less), "{less}");
-        let more = crowded(&mut limit, 200.0, 0.1, 60);
-        assert!(more >= 180.0, "{more}");
-    }
-
-    #[test]
-    fn a_nocobase_that_is_slower_for_good_is_no_overload_for_ever() {
-        let mut limit = AdaptiveLimit::new();
-        crowded(&mut limit, 100.0, 0.05, 60);
-        // Ten times slower whatever the limit is.
-        let after = crowded(&mut limit, 100.0, 0.5, 300);
-        assert!(after >= 80.0, "{after}");
-    }
-
-    #[test]
-    fn without_a_crowd_and_where_all_is_quick_nothing_shrinks() {
-        let mut limit = AdaptiveLimit::new();
-        for i in 0..1000 {
-            limit.observe(&all_of(1, 50, if i % 7 == 0 { 2.0 } else { 0.05 }), false);
-        }
-        assert_eq!(limit.now(), 16);
-        for i in 0..1000 {
-            limit.observe(&all_of(2, 50, if i % 7 == 0 { 0.024 } else { 0.001 }), true);
-        }
-        assert_eq!(limit.now(), 1024);
-    }
-
-    #[test]
-    fn another_mix_of_requests_is_no_overload() {
-        let mut limit = AdaptiveLimit::new();
-        limit.observe(&all_of(1, 50, 0.05), false);
-        limit.observe(&all_of(2, 50, 3.0), false);
-        for i in 0..100 {
-            limit.observe(&all_of(1 + i % 2, 50, if i % 2 == 0 { 0.05 } else { 3.0 }), true);
-        }
-        assert_eq!(limit.now(), 1024);
-    }
-
-    proptest! {
-        #[test]
-        fn it_stays_in_its_bounds(steps in proptest::collection::vec((0..KINDS, 0u32..500, 0.0f64..30.0, any::<bool>()), 0..200)) {
-            let mut limit = AdaptiveLimit::new();
-            for (kind, count, mean, full) in steps {
-                limit.observe(&all_of(kind, count, mean), full);
-                prop_assert!((8..=1024).contains(&limit.now()));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod tests;

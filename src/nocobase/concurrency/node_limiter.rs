@@ -2,27 +2,21 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::limit::{AdaptiveLimit, KINDS, Responses, kind};
-use super::places::{Generation, Places};
-use super::queue::{Class, Turn, WaitQueue};
+use super::limit::{AdaptiveLimit, kind};
+use super::places::{Place, Places};
+use super::queue::{Class, LONGEST_ESTIMATE, Turn, WaitQueue};
 use super::silence::Silence;
+use super::window::Window;
 use crate::config::MaxRequests;
 use crate::metrics::QueueCounts;
 
-/// Longest wait for a slot: users leave or retry not long after it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// A request that would have to wait this long at the present rate is refused at once. Much longer than [`PATIENCE`]: the limit
-/// grows within a second if NocoBase has more capacity, and a premature error page is worse than a wait that fails.
-const HOPELESS: Duration = Duration::from_secs(9);
-/// Interval at which the limit is adapted, in microseconds, and how many responses that takes.
-const WINDOW_US: u64 = 250_000;
-const WINDOW_RESPONSES: u32 = 8;
 /// A request whose client has left occupies NocoBase as long as others do, but no longer than this.
 const LONGEST_AFTERMATH: Duration = Duration::from_secs(2);
 
@@ -45,30 +39,20 @@ struct QueueState {
     next_id: u64,
 }
 
-#[derive(Debug, Default)]
-struct KindCounts {
-    count: AtomicU32,
-    micros: AtomicU64,
-}
-
 /// The limiter of one node.
 #[derive(Debug)]
 pub(crate) struct NodeLimiter {
     places: Places,
     limit: AtomicUsize,
+    /// The limit that is expected soon.
+    soon: AtomicUsize,
     waiting: AtomicUsize,
     away: AtomicBool,
     silence: Silence,
     state: Mutex<QueueState>,
-    /// Since the limit was last adapted.
-    kinds: [KindCounts; KINDS],
-    responses: AtomicU32,
-    was_full: AtomicBool,
+    window: Window,
     /// Microseconds after `began`.
-    looked_at: AtomicU64,
     last_response: AtomicU64,
-    /// Mean duration of a request at present, microseconds; 0: unknown.
-    mean_us: AtomicU64,
     began: Instant,
     counts: Option<QueueCounts>,
 }
@@ -78,16 +62,13 @@ impl NodeLimiter {
         let limiter = NodeLimiter {
             places: Places::default(),
             limit: AtomicUsize::new(usize::MAX),
+            soon: AtomicUsize::new(usize::MAX),
             waiting: AtomicUsize::new(0),
             away: AtomicBool::new(false),
             silence: Silence::default(),
             state: Mutex::new(QueueState { queue: WaitQueue::new(), adaptive: None, next_id: 0 }),
-            kinds: Default::default(),
-            responses: AtomicU32::new(0),
-            was_full: AtomicBool::new(false),
-            looked_at: AtomicU64::new(0),
+            window: Window::default(),
             last_response: AtomicU64::new(0),
-            mean_us: AtomicU64::new(0),
             began: Instant::now(),
             counts,
         };
@@ -98,14 +79,18 @@ impl NodeLimiter {
     /// Sets another limit, as configured.
     pub(crate) fn set_limit(&self, limit: MaxRequests) {
         let mut state = self.state.lock();
-        let now = match limit {
-            MaxRequests::Auto => state.adaptive.get_or_insert_with(AdaptiveLimit::new).now(),
-            MaxRequests::Fixed(most) => most,
-            MaxRequests::Unbounded => usize::MAX,
+        let (now, soon) = match limit {
+            MaxRequests::Auto => {
+                let adaptive = state.adaptive.get_or_insert_with(AdaptiveLimit::new);
+                (adaptive.now(), adaptive.soon())
+            }
+            MaxRequests::Fixed(most) => (most, most),
+            MaxRequests::Unbounded => (usize::MAX, usize::MAX),
         };
         if limit != MaxRequests::Auto {
             state.adaptive = None;
         }
+        self.soon.store(soon, Ordering::Relaxed);
         self.limit.store(now, Ordering::SeqCst);
     }
 
@@ -176,7 +161,7 @@ impl NodeLimiter {
         if turn.class == Class::Urgent {
             return Ok(Permit::new(self, self.places.take_more()));
         }
-        if let Some(permit) = self.try_enter() {
+        if let Some(permit) = self.try_enter(turn) {
             return Ok(permit);
         }
         let result = Box::pin(self.wait(turn)).await;
@@ -188,15 +173,16 @@ impl NodeLimiter {
         result
     }
 
-    fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+    fn try_enter(self: &Arc<Self>, turn: Turn) -> Option<Permit> {
         if self.away.load(Ordering::Relaxed) || self.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
-        self.places.take(self.limit()).map(|generation| Permit::new(self, generation))
+        let place = self.places.take(self.limit(), turn.class == Class::In);
+        place.map(|place| Permit::new(self, place))
     }
 
     async fn wait(self: &Arc<Self>, turn: Turn) -> Result<Permit, NoPlace> {
-        self.was_full.store(true, Ordering::Relaxed);
+        self.window.was_full.store(true, Ordering::Relaxed);
         let (grant, granted) = oneshot::channel();
         let began = Instant::now();
         let _place = {
@@ -204,7 +190,7 @@ impl NodeLimiter {
             if self.away.load(Ordering::SeqCst) {
                 return Err(NoPlace::Away);
             }
-            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > HOPELESS {
+            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > turn.longest_estimate() {
                 return Err(NoPlace::Crowded);
             }
             let id = state.next_id;
@@ -215,7 +201,7 @@ impl NodeLimiter {
         };
         // A slot may have become free before this request was queued.
         self.hand_out();
-        let result = match tokio::time::timeout(PATIENCE, granted).await {
+        let result = match tokio::time::timeout(turn.patience(), granted).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(NoPlace::Crowded),
         };
@@ -227,9 +213,8 @@ impl NodeLimiter {
 
     /// How long this many requests take, as far as known.
     fn time_for(&self, requests: usize) -> Duration {
-        let each = Duration::from_micros(self.mean_us.load(Ordering::Relaxed));
-        let rounds = requests.div_ceil(self.limit().max(1));
-        each.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+        let rounds = requests.div_ceil(self.soon.load(Ordering::Relaxed).max(1));
+        self.window.mean().saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
 
     /// Gives the free slots to waiting requests.
@@ -240,8 +225,8 @@ impl NodeLimiter {
                 if state.queue.len() == 0 {
                     return;
                 }
-                let Some(place) = self.places.take(self.limit()) else { return };
-                let grant = state.queue.pop();
+                let Some(place) = self.places.take(self.limit(), state.queue.has_signed_in()) else { return };
+                let grant = if place.is_kept { state.queue.pop_signed_in() } else { state.queue.pop() };
                 self.waiting.store(state.queue.len(), Ordering::SeqCst);
                 (grant, place)
             };
@@ -255,7 +240,7 @@ impl NodeLimiter {
         }
     }
 
-    fn release(self: &Arc<Self>, place: Generation) {
+    fn release(self: &Arc<Self>, place: Place) {
         self.places.give_back(place);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.hand_out();
@@ -271,44 +256,47 @@ impl NodeLimiter {
     fn responded(self: &Arc<Self>, kind: usize, took: Duration) {
         let now = micros(self.began.elapsed());
         self.last_response.store(now, Ordering::Relaxed);
-        if self.limit() == usize::MAX {
-            return;
-        }
-        if let Some(kind) = self.kinds.get(kind % KINDS) {
-            kind.count.fetch_add(1, Ordering::Relaxed);
-            kind.micros.fetch_add(micros(took), Ordering::Relaxed);
-        }
-        let responses = self.responses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let since = now.saturating_sub(self.looked_at.load(Ordering::Relaxed));
-        if since >= WINDOW_US && responses >= WINDOW_RESPONSES {
+        let limit = self.limit();
+        if limit != usize::MAX && self.window.add(kind, micros(took), now, limit) {
             self.look(now);
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "times are short")]
+    /// Adapts the limit, and hands out what that makes free.
     fn look(self: &Arc<Self>, now: u64) {
         // Another task is doing it.
         let Some(mut state) = self.state.try_lock() else { return };
-        self.looked_at.store(now, Ordering::Relaxed);
-        self.responses.store(0, Ordering::Relaxed);
-        let (mut count, mut micros) = (0, 0);
-        let responses = std::array::from_fn(|i| {
-            let Some(kind) = self.kinds.get(i) else { return Responses::default() };
-            let (n, us) = (kind.count.swap(0, Ordering::Relaxed), kind.micros.swap(0, Ordering::Relaxed));
-            count += u64::from(n);
-            micros += us;
-            Responses { count: n, seconds: us as f64 / 1e6 }
-        });
-        if let Some(mean) = micros.checked_div(count) {
-            self.mean_us.store(mean, Ordering::Relaxed);
-        }
-        let full = self.was_full.swap(state.queue.len() > 0, Ordering::Relaxed);
+        let responses = self.window.take(now);
+        let full = self.window.was_full.swap(state.queue.len() > 0, Ordering::Relaxed);
         if let Some(adaptive) = &mut state.adaptive {
+            let before = adaptive.now();
             adaptive.observe(&responses, full);
+            if adaptive.now().abs_diff(before) * 10 > before {
+                self.window.changed(now);
+            }
+            self.soon.store(adaptive.soon(), Ordering::Relaxed);
             self.limit.store(adaptive.now(), Ordering::SeqCst);
         }
+        let hopeless = self.remove_hopeless(&mut state);
         drop(state);
+        for grant in hopeless {
+            // An error means that the waiting request has gone.
+            let _ = grant.send(Err(NoPlace::Crowded));
+        }
         self.hand_out();
+    }
+
+    /// Newcomers who were queued before it was known how long it takes: those who are told now come back before the queue is empty,
+    /// and not all at once when it is.
+    fn remove_hopeless(&self, state: &mut QueueState) -> Vec<Grant> {
+        let mut removed = Vec::new();
+        while self.time_for(state.queue.len()) > LONGEST_ESTIMATE
+            && let Some(grant) = state.queue.pop_last_newcomer()
+        {
+            removed.push(grant);
+        }
+        self.waiting.store(state.queue.len(), Ordering::SeqCst);
+        removed
     }
 }
 
@@ -338,15 +326,15 @@ impl Drop for Waiting<'_> {
 pub(crate) struct Permit {
     /// `None`: it has been released.
     limiter: Option<Arc<NodeLimiter>>,
-    generation: Generation,
+    place: Place,
     since: Instant,
     /// The request has been sent.
     sent: bool,
 }
 
 impl Permit {
-    fn new(limiter: &Arc<NodeLimiter>, generation: Generation) -> Permit {
-        Permit { limiter: Some(limiter.clone()), generation, since: Instant::now(), sent: false }
+    fn new(limiter: &Arc<NodeLimiter>, place: Place) -> Permit {
+        Permit { limiter: Some(limiter.clone()), place, since: Instant::now(), sent: false }
     }
 
     /// NocoBase is about to get the request: from now on it works on it, even if the request is cancelled.
@@ -358,12 +346,12 @@ impl Permit {
     /// The response has begun. `path`: of the request, for its kind.
     pub(crate) fn responded(mut self, path: &str) {
         if let Some(limiter) = self.limiter.take() {
-            if limiter.places.is_current(self.generation) {
+            if limiter.places.is_current(self.place) {
                 limiter.responded(kind(path), self.since.elapsed());
             } else {
                 limiter.responded_late();
             }
-            limiter.release(self.generation);
+            limiter.release(self.place);
         }
     }
 
@@ -375,7 +363,7 @@ impl Permit {
     /// Drops it without releasing the slot.
     fn forget(mut self) {
         if let Some(limiter) = self.limiter.take() {
-            limiter.places.give_back(self.generation);
+            limiter.places.give_back(self.place);
         }
     }
 }
@@ -383,17 +371,17 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(limiter) = self.limiter.take() else { return };
-        let usual = Duration::from_micros(limiter.mean_us.load(Ordering::Relaxed)).min(LONGEST_AFTERMATH);
-        let generation = self.generation;
+        let usual = limiter.window.mean().min(LONGEST_AFTERMATH);
+        let place = self.place;
         let aftermath = usual.saturating_sub(self.since.elapsed());
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if self.sent && !aftermath.is_zero() => {
                 runtime.spawn(async move {
                     tokio::time::sleep(aftermath).await;
-                    limiter.release(generation);
+                    limiter.release(place);
                 });
             }
-            _ => limiter.release(generation),
+            _ => limiter.release(place),
         }
     }
 }

@@ -1,27 +1,40 @@
 //! The requests that wait for a slot at NocoBase, and which is next. Plain data.
 //!
-//! Signed-in users go before newcomers, so that work in progress continues; one slot in eight is for a newcomer. Within a class
-//! users take turns: a user with many requests waits for them, and no one else does.
+//! Signed-in users go first, then members whom WeCom has named and who wait for their session, then newcomers, so that work in
+//! progress continues; one slot in eight is for those who come later in this order. Within a class users take turns: a user with
+//! many requests waits for them, and no one else does.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// Waiting requests for one node at most.
+/// Longest wait for a slot: users leave or retry not long after it.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The same for a sign-in: its member's code is spent, and to start over takes longer than to wait.
+const SIGN_IN_PATIENCE: Duration = Duration::from_secs(8);
+/// A request that would have to wait this long at the present rate is refused at once. Longer than [`PATIENCE`], since that is only
+/// an estimate; not much longer, because those who are told now come back before the queue is empty, and not all at once when it is.
+pub(super) const LONGEST_ESTIMATE: Duration = Duration::from_millis(3_500);
+const LONGEST_SIGN_IN_ESTIMATE: Duration = Duration::from_secs(12);
+/// Waiting requests for one node at most, and newcomers' among them.
 const MAX_WAITING: usize = 4096;
+const MAX_WAITING_NEW: usize = 3072;
 /// Waiting requests of one user, or from one address, at most.
 const MAX_WAITING_PER_USER: usize = 1024;
-/// One slot in this many is for a newcomer.
-const NEWCOMERS_TURN: u32 = 8;
+/// One slot in this many is for a lower class.
+const LOWERS_TURN: u32 = 8;
 
 /// Which requests go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Does not wait: it ends something.
     Urgent,
-    /// From a signed-in user, or from a started sign-in.
+    /// From a signed-in user, or from a sign-in in progress.
     In,
-    /// From a user who has not signed in yet.
+    /// The first call of a sign-in: WeCom has named the member, whose code cannot be used again.
+    SignIn,
+    /// From a user whose session is not known yet, or who has none.
     New,
 }
 
@@ -60,6 +73,20 @@ impl Turn {
     pub(crate) fn of_call(class: Class) -> Turn {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         Turn { class, who: Who::Call(CALLS.fetch_add(1, Ordering::Relaxed)) }
+    }
+
+    /// How long it waits for a slot.
+    pub(super) fn patience(self) -> Duration {
+        if self.is_of_sign_in() { SIGN_IN_PATIENCE } else { PATIENCE }
+    }
+
+    /// It waits if that is likely to take no longer than this.
+    pub(super) fn longest_estimate(self) -> Duration {
+        if self.is_of_sign_in() { LONGEST_SIGN_IN_ESTIMATE } else { LONGEST_ESTIMATE }
+    }
+
+    fn is_of_sign_in(self) -> bool {
+        matches!((self.class, self.who), (Class::SignIn, _) | (Class::In, Who::Call(_)))
     }
 }
 
@@ -108,6 +135,19 @@ impl<T> Ring<T> {
         Some(item)
     }
 
+    /// Removes the one whose turn is last.
+    fn pop_last(&mut self) -> Option<T> {
+        let who = *self.turns.back()?;
+        let own = self.of.get_mut(&who)?;
+        let (_, item) = own.pop_back()?;
+        self.len -= 1;
+        if own.is_empty() {
+            self.of.remove(&who);
+            self.turns.pop_back();
+        }
+        Some(item)
+    }
+
     fn remove(&mut self, who: Who, id: u64) -> Option<T> {
         let own = self.of.get_mut(&who)?;
         let at = own.iter().position(|(other, _)| *other == id)?;
@@ -131,29 +171,40 @@ impl<T> Ring<T> {
 #[derive(Debug)]
 pub(super) struct WaitQueue<T> {
     inside: Ring<T>,
+    sign_ins: Ring<T>,
     new: Ring<T>,
-    /// How many requests of signed-in users have gone before newcomers.
+    /// How many requests of signed-in users have gone before others.
     passed: u32,
+    /// How many sign-ins have gone before newcomers.
+    passed_new: u32,
 }
 
 impl<T> WaitQueue<T> {
     pub(super) fn new() -> Self {
-        WaitQueue { inside: Ring::default(), new: Ring::default(), passed: 0 }
+        let (inside, sign_ins, new) = (Ring::default(), Ring::default(), Ring::default());
+        WaitQueue { inside, sign_ins, new, passed: 0, passed_new: 0 }
     }
 
     fn ring(&mut self, class: Class) -> &mut Ring<T> {
         match class {
             Class::New => &mut self.new,
+            Class::SignIn => &mut self.sign_ins,
             Class::In | Class::Urgent => &mut self.inside,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.inside.len + self.new.len
+        self.inside.len + self.sign_ins.len + self.new.len
+    }
+
+    /// Does a signed-in user wait?
+    pub(super) fn has_signed_in(&self) -> bool {
+        self.inside.len > 0
     }
 
     pub(super) fn push(&mut self, class: Class, who: Who, id: u64, item: T) -> Result<(), Full> {
-        if self.len() >= MAX_WAITING {
+        let most = if class == Class::New { MAX_WAITING_NEW } else { MAX_WAITING };
+        if self.len() >= most {
             return Err(Full);
         }
         self.ring(class).push(who, id, item)
@@ -162,20 +213,32 @@ impl<T> WaitQueue<T> {
     /// Roughly how many go before another request of this user.
     pub(super) fn ahead(&self, class: Class, who: Who) -> usize {
         match class {
-            Class::New => self.inside.len + self.new.ahead(who),
+            Class::New => self.inside.len + self.sign_ins.len + self.new.ahead(who),
+            Class::SignIn => self.inside.len + self.sign_ins.ahead(who),
             Class::In | Class::Urgent => self.inside.ahead(who),
         }
     }
 
     /// Removes the next request.
     pub(super) fn pop(&mut self) -> Option<T> {
-        let both = self.inside.len > 0 && self.new.len > 0;
-        if self.inside.len == 0 || (both && self.passed + 1 >= NEWCOMERS_TURN) {
-            self.passed = 0;
-            return self.new.pop();
+        let others = self.sign_ins.len + self.new.len;
+        if !is_lowers_turn(&mut self.passed, self.inside.len, others) {
+            self.inside.pop()
+        } else if !is_lowers_turn(&mut self.passed_new, self.sign_ins.len, self.new.len) {
+            self.sign_ins.pop()
+        } else {
+            self.new.pop()
         }
-        self.passed = if both { self.passed + 1 } else { 0 };
+    }
+
+    /// Removes the next request of a signed-in user.
+    pub(super) fn pop_signed_in(&mut self) -> Option<T> {
         self.inside.pop()
+    }
+
+    /// Removes the newcomer whose turn is last.
+    pub(super) fn pop_last_newcomer(&mut self) -> Option<T> {
+        self.new.pop_last()
     }
 
     /// A request does not wait any more.
@@ -184,114 +247,16 @@ impl<T> WaitQueue<T> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn all(queue: &mut WaitQueue<u64>) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop()).collect()
-    }
-
-    #[test]
-    fn people_take_turns() {
-        let mut queue = WaitQueue::new();
-        for id in 0..6 {
-            queue.push(Class::In, Who::User(1), id, id).unwrap();
-        }
-        queue.push(Class::In, Who::User(2), 6, 6).unwrap();
-        assert_eq!(queue.ahead(Class::In, Who::User(3)), 2);
-        assert_eq!(queue.ahead(Class::In, Who::User(1)), 7);
-        queue.push(Class::In, Who::User(3), 7, 7).unwrap();
-        assert_eq!(all(&mut queue), [0, 6, 7, 1, 2, 3, 4, 5]);
-    }
-
-    #[test]
-    fn signed_in_users_go_first_and_newcomers_get_one_place_in_eight() {
-        let mut queue = WaitQueue::new();
-        for id in 0..20 {
-            queue.push(Class::New, Who::Call(id), id, id).unwrap();
-            queue.push(Class::In, Who::User(id), id, 100 + id).unwrap();
-        }
-        let first: Vec<_> = (0..16).filter_map(|_| queue.pop()).collect();
-        assert_eq!(first.iter().filter(|n| **n < 100).copied().collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(first.last(), Some(&1));
-    }
-
-    #[test]
-    fn one_person_cannot_fill_it() {
-        let mut queue = WaitQueue::new();
-        let mut id = 0;
-        while queue.push(Class::New, Who::User(1), id, id).is_ok() {
-            id += 1;
-        }
-        assert_eq!(id, 1024);
-        assert_eq!(queue.push(Class::New, Who::User(2), id, id), Ok(()));
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_client() {
-        let at = |text: &str| Who::at(text.parse().unwrap());
-        assert_eq!(at("2001:db8:1:2::1"), at("2001:db8:1:2:ffff::9"));
-        assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
-        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
-        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Push(bool, u64),
-        Pop,
-        Remove(usize),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            3 => (any::<bool>(), 0u64..5).prop_map(|(new, who)| Step::Push(new, who)),
-            2 => Just(Step::Pop),
-            1 => (0usize..50).prop_map(Step::Remove),
-        ]
-    }
-
-    proptest! {
-        /// Each request leaves once, none is lost, and each user's leave in their order.
-        #[test]
-        fn no_waiting_request_is_lost(steps in proptest::collection::vec(step(), 0..300)) {
-            let mut queue = WaitQueue::new();
-            let mut inside: Vec<(Class, Who, u64)> = Vec::new();
-            for (id, step) in (0u64..).zip(steps) {
-                match step {
-                    Step::Push(new, who) => {
-                        let class = if new { Class::New } else { Class::In };
-                        let who = Who::User(who);
-                        let ahead = queue.ahead(class, who);
-                        prop_assert!(ahead <= queue.len());
-                        queue.push(class, who, id, id).unwrap();
-                        inside.push((class, who, id));
-                    }
-                    Step::Pop => match queue.pop() {
-                        None => prop_assert!(inside.is_empty()),
-                        Some(id) => {
-                            let at = inside.iter().position(|(_, _, other)| *other == id).unwrap();
-                            let (class, who, _) = inside.remove(at);
-                            prop_assert!(inside.iter().all(|(c, w, i)| (*c, *w) != (class, who) || *i > id));
-                        }
-                    },
-                    Step::Remove(at) => if at < inside.len() {
-                        let (class, who, id) = inside.remove(at);
-                        prop_assert_eq!(queue.remove(class, who, id), Some(id));
-                        prop_assert_eq!(queue.remove(class, who, id), None);
-                    },
-                }
-                prop_assert_eq!(queue.len(), inside.len());
-                prop_assert_eq!(queue.inside.turns.len(), queue.inside.of.len());
-                prop_assert_eq!(queue.new.turns.len(), queue.new.of.len());
-            }
-            prop_assert_eq!(all(&mut queue).len(), inside.len());
-        }
-    }
+/// Is it the turn of the lower of two classes, in which so many wait? `passed`: how often the upper one has been first while both
+/// waited.
+fn is_lowers_turn(passed: &mut u32, upper: usize, lower: usize) -> bool {
+    let both = upper > 0 && lower > 0;
+    let is_lowers = upper == 0 || (both && *passed + 1 >= LOWERS_TURN);
+    *passed = if both && !is_lowers { *passed + 1 } else { 0 };
+    is_lowers
 }
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod turns;

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use super::*;
 use crate::config::MaxRequests;
 use crate::nocobase::test_client::{client, rules};
-use crate::nocobase::{Class, Minter, Turn, UserId};
+use crate::nocobase::{Accounts, Class, Minter, Turn, UserId};
 
 /// A NocoBase that has user 1.
 async fn standin() -> StandIn {
@@ -53,6 +53,25 @@ async fn a_call_goes_to_a_node_with_capacity() {
     drop(held);
     assert!(check().await);
     assert_eq!(asked(), (2, 2));
+}
+
+/// The first call of a sign-in waits longer than one about a session that is seen for the first time.
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_waits_longer_than_a_newcomer() {
+    let conf = rules(&[], false);
+    // Nothing is sent to this node.
+    let nocobase = Arc::new(client(&[std::net::SocketAddr::from(([127, 0, 0, 1], 9))], &conf));
+    let accounts = Accounts::new(nocobase.clone(), &conf);
+    let limiter = &nocobase.nodes[0].limiter;
+    limiter.set_limit(MaxRequests::Fixed(1));
+    let _held = limiter.enter(Turn::of_call(Class::In)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let newcomer = nocobase.check(&token(), Turn::of_call(Class::New)).await.err();
+    assert_eq!(newcomer.map(|failed| failed.failure), Some(Failure::NocoBaseBusy));
+    assert_eq!(began.elapsed().as_secs(), 3);
+    let sign_in = accounts.find_binding("wecom", "zhangsan").await.err();
+    assert_eq!(sign_in.map(|failed| failed.failure), Some(Failure::NocoBaseBusy));
+    assert_eq!(began.elapsed().as_secs(), 3 + 8);
 }
 
 /// A call that changes something may have been processed already: it is not sent to another node.

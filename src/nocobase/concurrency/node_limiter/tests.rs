@@ -1,5 +1,7 @@
 use super::*;
+use crate::nocobase::concurrency::limit::KINDS;
 use crate::nocobase::concurrency::queue::Who;
+use crate::nocobase::concurrency::window::RESPONSES;
 
 const TURN: Turn = Turn { class: Class::In, who: Who::User(1) };
 const MS: Duration = Duration::from_millis(1);
@@ -12,7 +14,7 @@ fn old(limit: MaxRequests) -> Arc<NodeLimiter> {
 }
 
 fn mean(limiter: &NodeLimiter) -> u64 {
-    limiter.mean_us.load(Ordering::Relaxed)
+    limiter.window.mean_us.load(Ordering::Relaxed)
 }
 
 #[tokio::test]
@@ -57,12 +59,16 @@ async fn at_a_silent_node_every_place_is_free() {
     limiter.set_silent(true);
     limiter.set_silent(false);
     let (three, four) = (limiter.enter(TURN).await.unwrap(), limiter.enter(TURN).await.unwrap());
-    let (before, looked_at) = (limiter.silence(), limiter.responses.load(Ordering::Relaxed));
+    let (before, looked_at) = (limiter.silence(), limiter.window.responses.load(Ordering::Relaxed));
     drop(one);
     two.responded("/api/users:list");
     assert_eq!((limiter.in_use(), limiter.has_room()), (2, false));
     assert!(limiter.silence() < before, "it responds");
-    assert_eq!(limiter.responses.load(Ordering::Relaxed), looked_at, "how long that took says nothing");
+    assert_eq!(
+        limiter.window.responses.load(Ordering::Relaxed),
+        looked_at,
+        "how long that took says nothing"
+    );
     three.responded("/api/users:list");
     four.unused();
     assert_eq!(limiter.in_use(), 0);
@@ -86,7 +92,7 @@ fn a_limit_is_fixed_found_or_none() {
 #[test]
 fn the_mean_is_taken_of_a_window_with_enough_responses() {
     let limiter = old(MaxRequests::Fixed(3));
-    for n in 1..WINDOW_RESPONSES {
+    for n in 1..RESPONSES {
         limiter.responded(0, 10 * MS);
         assert_eq!(mean(&limiter), 0, "{n} are too few");
     }
@@ -97,7 +103,7 @@ fn the_mean_is_taken_of_a_window_with_enough_responses() {
         limiter.responded(0, 40 * MS);
     }
     assert_eq!(mean(&limiter), 20_000, "it has only begun");
-    limiter.looked_at.store(0, Ordering::Relaxed);
+    limiter.window.began.store(0, Ordering::Relaxed);
     limiter.responded(0, 40 * MS);
     assert_eq!(mean(&limiter), 40_000);
 }
@@ -108,14 +114,14 @@ fn without_a_limit_nothing_is_counted() {
     for _ in 0..20 {
         limiter.responded(0, 10 * MS);
     }
-    assert_eq!((mean(&limiter), limiter.responses.load(Ordering::Relaxed)), (0, 0));
+    assert_eq!((mean(&limiter), limiter.window.responses.load(Ordering::Relaxed)), (0, 0));
 }
 
 #[test]
 fn a_wait_is_reckoned_in_rounds_of_the_limit() {
     let limiter = old(MaxRequests::Fixed(2));
     assert_eq!(limiter.time_for(5), Duration::ZERO, "nothing is known yet");
-    limiter.mean_us.store(40_000, Ordering::Relaxed);
+    limiter.window.mean_us.store(40_000, Ordering::Relaxed);
     for (requests, ms) in [(0, 0), (1, 40), (2, 40), (3, 80), (5, 120)] {
         assert_eq!(limiter.time_for(requests), ms * MS, "{requests}");
     }
@@ -135,7 +141,7 @@ fn silence_ends_with_a_response() {
 #[tokio::test]
 async fn what_nocobase_never_got_is_given_back_at_once() {
     let limiter = old(MaxRequests::Fixed(2));
-    limiter.mean_us.store(1_000_000, Ordering::Relaxed);
+    limiter.window.mean_us.store(1_000_000, Ordering::Relaxed);
     limiter.enter(TURN).await.unwrap().sent().unused();
     assert_eq!(limiter.in_use(), 0);
     drop(limiter.enter(TURN).await.unwrap());
@@ -147,7 +153,7 @@ async fn what_nocobase_never_got_is_given_back_at_once() {
 #[tokio::test(start_paused = true)]
 async fn what_was_given_up_occupies_nocobase_for_two_seconds_at_most() {
     let limiter = old(MaxRequests::Fixed(2));
-    limiter.mean_us.store(60_000_000, Ordering::Relaxed);
+    limiter.window.mean_us.store(60_000_000, Ordering::Relaxed);
     drop(limiter.enter(TURN).await.unwrap().sent());
     tokio::time::sleep(Duration::from_millis(1900)).await;
     assert_eq!(limiter.in_use(), 1);
@@ -176,11 +182,11 @@ async fn crowded(places: usize) -> (Arc<NodeLimiter>, Vec<Permit>) {
 
 /// Many responses of one kind, each after this time; the limit is adapted after the last.
 fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
-    for _ in 1..WINDOW_RESPONSES {
-        limiter.looked_at.store(u64::MAX, Ordering::Relaxed);
+    for _ in 1..RESPONSES {
+        limiter.window.began.store(u64::MAX, Ordering::Relaxed);
         limiter.responded(0, each);
     }
-    limiter.looked_at.store(0, Ordering::Relaxed);
+    limiter.window.began.store(0, Ordering::Relaxed);
     limiter.responded(0, each);
 }
 
@@ -204,6 +210,8 @@ async fn a_limit_grows_while_requests_wait() {
     window(&limiter, MS);
     let second = first * 3 / 2;
     assert_eq!((limiter.limit(), limiter.queued()), (second, waiting.len() - (second - first)));
+    // Only requests since then show what that has changed.
+    tokio::time::advance(10 * MS).await;
     window(&limiter, MS);
     assert_eq!(limiter.limit(), second * 3 / 2, "they wait still");
     drop((held, waiting));
@@ -215,7 +223,7 @@ async fn a_limit_shrinks_where_the_same_takes_longer_and_not_below_what_is_quick
     for (before, after, shrinks) in [(1, 20, false), (50, 500, true), (900, 1500, true)] {
         let (limiter, held) = crowded(AdaptiveLimit::new().now()).await;
         window(&limiter, before * MS);
-        limiter.was_full.store(true, Ordering::Relaxed);
+        limiter.window.was_full.store(true, Ordering::Relaxed);
         window(&limiter, after * MS);
         let (limit, first) = (limiter.limit(), held.len());
         assert_eq!(limit < first, shrinks, "{before} {after}: {limit}");

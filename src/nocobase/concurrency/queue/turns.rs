@@ -19,6 +19,38 @@ fn signed_in_users_are_served_before_newcomers() {
     assert_eq!(queue.ahead(Class::New, Who::User(9)), 8);
     assert_eq!(queue.ahead(Class::In, Who::User(9)), 5);
     assert_eq!(queue.ahead(Class::Urgent, Who::User(9)), 5);
+    assert_eq!(queue.ahead(Class::SignIn, Who::User(9)), 5);
+}
+
+/// Sign-ins in progress go after signed-in users and before newcomers; each lower class gets one place in eight.
+#[test]
+fn sign_ins_are_served_before_newcomers() {
+    let mut queue = filled(0, 20);
+    for id in 0..20 {
+        queue.push(Class::SignIn, Who::Call(id), id, 200 + id).unwrap();
+    }
+    assert_eq!(queue.ahead(Class::New, Who::User(9)), 40);
+    assert_eq!(queue.ahead(Class::SignIn, Who::User(9)), 20);
+    assert!(!queue.has_signed_in());
+    let first: Vec<_> = (0..16).filter_map(|_| queue.pop()).collect();
+    let newcomers: Vec<_> = first.iter().enumerate().filter(|(_, n)| **n < 100).map(|(at, _)| at).collect();
+    assert_eq!(newcomers, [7, 15], "{first:?}");
+    for id in 0..20 {
+        queue.push(Class::In, Who::User(id), id, 100 + id).unwrap();
+    }
+    assert!(queue.has_signed_in());
+    let next: Vec<_> = (0..8).filter_map(|_| queue.pop()).collect();
+    assert_eq!(next.iter().filter(|n| **n >= 200).count(), 1, "{next:?}");
+    assert_eq!(next.iter().filter(|n| **n < 100).count(), 0, "{next:?}");
+}
+
+#[test]
+fn who_is_told_first_that_it_takes_too_long_is_the_last_newcomer() {
+    let mut queue = filled(2, 3);
+    queue.push(Class::SignIn, Who::Call(1), 1, 200).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| queue.pop_last_newcomer()).collect();
+    assert_eq!(told, [2, 1, 0]);
+    assert_eq!(queue.len(), 3, "the others wait still");
 }
 
 #[test]
@@ -43,14 +75,22 @@ fn the_eighth_place_is_a_newcomers_and_they_wait_only_while_others_do() {
 }
 
 #[test]
-fn it_holds_so_many_and_no_more() {
+fn it_holds_so_many_and_no_more_and_newcomers_leave_room_for_others() {
     let mut queue = WaitQueue::new();
     let mut id = 0;
+    while queue.push(Class::New, Who::Call(id), id, ()).is_ok() {
+        id += 1;
+    }
+    assert_eq!(queue.len(), MAX_WAITING_NEW);
+    assert_eq!(queue.push(Class::SignIn, Who::Call(id), id, ()), Ok(()));
     while queue.push(Class::In, Who::Call(id), id, ()).is_ok() {
         id += 1;
     }
-    assert_eq!((id, queue.len()), (MAX_WAITING as u64, MAX_WAITING));
-    assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Err(Full));
+    assert_eq!(queue.len(), MAX_WAITING);
+    for class in [Class::In, Class::SignIn, Class::New] {
+        assert_eq!(queue.push(class, Who::Call(id), id, ()), Err(Full), "{class:?}");
+    }
     queue.pop().unwrap();
-    assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Ok(()));
+    assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Err(Full));
+    assert_eq!(queue.push(Class::In, Who::Call(id), id, ()), Ok(()));
 }
