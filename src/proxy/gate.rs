@@ -1,7 +1,7 @@
 //! Everything that the phases share: created once from the configuration, read by every request, without locks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -119,7 +119,7 @@ pub(crate) struct Gate {
     pub(crate) acme: Arc<acme::State>,
     /// Reasons for which pages did not get the gate's script.
     pub without_script: WithoutScript,
-    /// The gate is stopping: it is not ready.
+    /// The gate is stopping: it is not ready, and no connection is kept for another request.
     pub stopping: Arc<AtomicBool>,
     /// Becomes true when WebSockets have to end, because the gate is stopping.
     pub tunnels_end: watch::Sender<bool>,
@@ -241,6 +241,11 @@ impl Gate {
     /// The sessions of all applications.
     pub(crate) fn all_sessions(&self) -> impl Iterator<Item = &Arc<Sessions>> {
         std::iter::once(&self.sessions).chain(self.apps.iter().map(|app| &app.sessions))
+    }
+
+    /// Is the gate stopping?
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// The basis of decisions. Takes no lock.

@@ -107,7 +107,8 @@ impl ProxyHttp for Phases {
                 };
                 let Some(reply) = kept else { return Ok(false) };
                 let reply = reply::stay_with_https(gate, session, reply);
-                Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
+                let close = ctx.close || gate.is_stopping();
+                Box::pin(reply::send(session, reply, &ctx.request_id, close)).await?;
                 Ok(true)
             }
             admission::Admitted::Gone => {
@@ -116,7 +117,8 @@ impl ProxyHttp for Phases {
             }
             admission::Admitted::Respond(reply) => {
                 let reply = reply::stay_with_https(gate, session, reply);
-                Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
+                let close = ctx.close || gate.is_stopping();
+                Box::pin(reply::send(session, reply, &ctx.request_id, close)).await?;
                 Ok(true)
             }
         }
@@ -239,8 +241,9 @@ impl ProxyHttp for Phases {
             upgrade::hand_over(session, ctx);
             return Ok(());
         }
-        // A body without length or chunks ends with the connection.
-        if connection::is_pipelined(session)
+        // A body without length or chunks ends with the connection. A request may have begun before the gate stops.
+        if gate.is_stopping()
+            || connection::is_pipelined(session)
             || session.req_header().version < Version::HTTP_11
                 && !response.headers.contains_key(header::CONTENT_LENGTH)
         {

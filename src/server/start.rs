@@ -41,6 +41,9 @@ const WRITE_BUFFER: usize = 4096;
 
 /// How long a stop waits for NocoBase to record the end of sessions.
 const TELL: Duration = Duration::from_secs(5);
+/// How long clients that reuse a connection have for another request, whose response tells them to use it no more, when the gate
+/// stops. New connections are still served meanwhile, and load balancers learn that the gate stops.
+const DRAIN: Duration = Duration::from_millis(1500);
 /// How long a stop waits for connections whose request head is still arriving.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -75,20 +78,31 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops accepting, and waits for requests in progress, up to `grace`. `replaced`: another process listens on the same
-    /// sockets.
+    /// Lets clients go, stops accepting, and waits for requests in progress, up to `grace`. `replaced`: another process listens on
+    /// the same sockets.
     pub async fn stop(mut self, grace: Duration, replaced: bool) {
         let until = Instant::now() + grace;
         let sockets = std::mem::take(&mut self.sockets);
         // If another process listens too, the queue belongs to it; this process would serve it for ever.
         let alone = !replaced && !self.kept;
-        if alone {
-            drain::block_new_connections(&sockets).await;
-        }
         // These are the same for every gate of this process.
         let gate = self.current.now();
         gate.stopping.store(true, Ordering::Relaxed);
-        let _ = self.stop.send(true);
+        if !alone {
+            let _ = self.stop.send(true);
+        }
+        let no_idle_connections = async {
+            while self.app.idle() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // Those that stay idle so long are closed.
+        let _ = tokio::time::timeout(DRAIN, no_idle_connections).await;
+        if alone {
+            drain::block_new_connections(&sockets).await;
+            let _ = self.stop.send(true);
+        }
+        self.app.close_idle();
         gate.tunnels_end.send_replace(true);
         let _ = tokio::time::timeout_at(until, self.service).await;
         if alone {

@@ -7,6 +7,7 @@
 //! Pingora from the start. Nothing here looks at a request.
 
 mod chunks;
+mod closing;
 mod handover;
 mod http1;
 mod late_wake;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use closing::Closing;
 use http::header;
 pub(crate) use http1::LINGER;
 use pingora::apps::ServerApp;
@@ -71,6 +73,7 @@ pub(crate) struct App<P> {
     over_limit: Arc<OnceAMinute>,
     counts: Connections,
     refusals: Refusals,
+    closing: Closing,
     /// Does TLS handshakes; `None`: plain HTTP.
     tls: Option<Arc<Acceptor>>,
 }
@@ -90,8 +93,8 @@ impl<P> App<P> {
         let proxy = Arc::new(proxy);
         let reserve = Arc::new(EndsWithSession { proxy: proxy.clone(), reserve: true });
         let proxy = Arc::new(EndsWithSession { proxy, reserve: false });
-        let over_limit = Arc::default();
-        App { proxy, reserve, times, places, over_limit, counts, refusals, tls: None }
+        let (over_limit, closing) = (Arc::default(), Closing::new());
+        App { proxy, reserve, times, places, over_limit, counts, refusals, closing, tls: None }
     }
 
     /// The same for TLS listeners; connections of both count together.
@@ -116,6 +119,16 @@ impl<P> App<P> {
     pub(crate) fn open(&self) -> usize {
         self.places.taken()
     }
+
+    /// How many HTTP/1 connections have served a request and wait for the next.
+    pub(crate) fn idle(&self) -> usize {
+        self.closing.idle_connections()
+    }
+
+    /// From now on, connections without a request are closed: over HTTP/1 after [`LINGER`], over HTTP/2 with GOAWAY.
+    pub(crate) fn close_idle(&self) {
+        self.closing.begin();
+    }
 }
 
 // A derived implementation would require `P: Clone`.
@@ -129,6 +142,7 @@ impl<P> Clone for App<P> {
             over_limit: self.over_limit.clone(),
             counts: self.counts.clone(),
             refusals: self.refusals.clone(),
+            closing: self.closing.clone(),
             tls: self.tls.clone(),
         }
     }
@@ -140,7 +154,10 @@ where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    // `cleanup`, when the last connection has been accepted, is not passed on: Pingora would drop requests whose heads are still
+    // arriving.
+
+    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
         let socket = stream.get_socket_digest();
         let peer = socket.and_then(|socket| socket.peer_addr().and_then(|peer| peer.as_inet().copied()));
         let place = self.places.take(peer.map(|peer| peer.ip()));
@@ -169,7 +186,8 @@ where
         };
         let guarded = Guarded::new(stream, times.head, h2).with_refusals(&self.refusals);
         let stream: Stream = Box::new(guarded);
-        let shutdown = shutdown.clone();
+        // Not Pingora's, which is about accepting.
+        let (closing, shutdown) = (self.closing.clone(), self.closing.watch());
         // In tasks of their own, because Pingora's task, which ends here, keeps the memory of the TLS handshake for as long as it
         // lives.
         if h2 {
@@ -180,13 +198,9 @@ where
         } else {
             tokio::spawn(async move {
                 let _held = (place, open);
-                http1::serve(&proxy, stream, times, shutdown).await;
+                http1::serve(&proxy, stream, times, (closing, shutdown)).await;
             });
         }
         None
-    }
-
-    async fn cleanup(&self) {
-        self.proxy.cleanup().await;
     }
 }

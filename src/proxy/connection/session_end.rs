@@ -216,10 +216,6 @@ where
     fn server_options(&self) -> Option<&HttpServerOptions> {
         HttpServerApp::server_options(&*self.proxy)
     }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
-    }
 }
 
 #[cfg(test)]

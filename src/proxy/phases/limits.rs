@@ -23,7 +23,7 @@ pub(super) fn set(session: &mut Session, gate: &Gate) {
     if session.get_keepalive().is_some() {
         session.set_keepalive(Some(gate.config.limits.keepalive_timeout.as_secs()));
     }
-    if connection::is_pipelined(session) {
+    if connection::is_pipelined(session) || gate.is_stopping() {
         session.set_keepalive(None);
     }
     let body_timeout = gate.config.limits.body_timeout;

@@ -1,4 +1,5 @@
-//! R43: a stop is never delayed by what the gate waits for, and requests that have arrived by then are served.
+//! R43: a stop is never delayed by what the gate waits for, and requests that have arrived by then are served. Clients that reuse a
+//! connection are told before it is closed.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
 use crate::support::gate::run_command;
-use crate::support::raw::{frame, gate, gate_with, get, read_response, tls, upgrade};
+use crate::support::raw::{Response, frame, gate, gate_with, get, read_response, tls, upgrade};
 use crate::support::{HOST, Stage, eventually, program};
 
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
@@ -117,20 +118,22 @@ async fn r43_new_connections_are_refused_before_the_socket_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r43_no_connection_is_reset_by_a_stop() {
-    println!("{:?} answered, refused, lost", nothing_is_lost_by(3).await);
+    println!("{:?} answered, refused, lost, repeated", nothing_is_lost_by(3).await);
 }
 
 /// The same often enough for rare events: `cargo test --test gate -- --ignored r43_ --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute"]
 async fn r43_no_connection_is_reset_by_twenty_stops() {
-    println!("{:?} answered, refused, lost", nothing_is_lost_by(20).await);
+    let done = nothing_is_lost_by(20).await;
+    println!("{done:?} answered, refused, lost, repeated");
+    assert_eq!(done[3], 0, "requests on connections that the gate closed at the same moment");
 }
 
 /// New connections all the time, over this many stops: each request gets a response, or its connection is refused. How many were
-/// answered, refused, lost.
-async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
-    let (mut done, mut all) = ([0; 3], 0);
+/// answered, refused, lost, and repeated because their connection was closed as an idle one.
+async fn nothing_is_lost_by(stops: usize) -> [usize; 4] {
+    let (mut done, mut all) = ([0; 4], 0);
     for stop in 0..stops {
         let mut stage = Stage::start(|c| {
             _ = c
@@ -163,9 +166,8 @@ async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
         }
         all += clients.len();
         for client in clients {
-            let [answered, refused, lost] =
-                tokio::time::timeout(Duration::from_secs(20), client).await.unwrap().unwrap();
-            done = [done[0] + answered, done[1] + refused, done[2] + lost];
+            let of_one = tokio::time::timeout(Duration::from_secs(20), client).await.unwrap().unwrap();
+            done = std::array::from_fn(|i| done[i] + of_one[i]);
         }
     }
     assert_eq!(done[2], 0, "{done:?}");
@@ -173,10 +175,10 @@ async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
     done
 }
 
-/// Sends requests until the connection is refused: how many were answered, refused, lost.
+/// Sends requests until the connection is refused: how many were answered, refused, lost, repeated.
 #[expect(clippy::print_stdout, reason = "shown where the test fails")]
-async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
-    let (mut done, mut open) = ([0; 3], None);
+async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 4] {
+    let (mut done, mut open) = ([0; 4], None);
     loop {
         let reused = open.is_some();
         let mut stream = match open.take() {
@@ -200,6 +202,7 @@ async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
             }
         } else if reused && response.raw.is_empty() && (sent.is_err() || has_ended(&mut stream).await) {
             // It was closed as an idle connection: the client retries (RFC 9112, 9.3.1).
+            done[3] += 1;
         } else {
             println!(
                 "lost ({reused}, {sent:?}): {:?}",
@@ -208,6 +211,79 @@ async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
             done[2] += 1;
         }
     }
+}
+
+/// A client that has used a connection gets one more response on it, which says that it is the last, and meanwhile new connections
+/// are served and load balancers learn that the gate stops.
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_a_reused_connection_is_announced_to_end_before_it_does() {
+    let closes = |response: &Response| {
+        response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    };
+    // On a machine that is busy for too long after the signal, another stop is tried.
+    for _ in 0..10 {
+        let (_upstream, _setup, gate) = gate().await;
+        let mut kept = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(gate.http).await.unwrap();
+            stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+            let first = read_response(&mut stream).await;
+            assert!(first.status() == 200 && !closes(&first), "{}", first.text());
+            kept.push(stream);
+        }
+        let began = Instant::now();
+        gate.signal("TERM");
+        let is_stopping = async || {
+            let Ok(mut ops) = TcpStream::connect(gate.ops).await else { return true };
+            let _ = ops.write_all(b"GET /servez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+            read_response(&mut ops).await.status() != 200
+        };
+        eventually("it says that it stops", is_stopping).await;
+        let served = async {
+            let mut new = TcpStream::connect(gate.http).await?;
+            for stream in [&mut kept[0], &mut new] {
+                stream.write_all(get("/api/public", "").as_bytes()).await?;
+                let last = read_response(stream).await;
+                if last.status() != 200 || !closes(&last) || !has_ended(stream).await {
+                    return Err(std::io::Error::other(last.text()));
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        match served.await {
+            Ok(()) => {
+                // The other one is closed, gracefully, although it stays idle.
+                assert!(has_ended(&mut kept[1]).await);
+                return;
+            }
+            Err(error) => assert!(began.elapsed() > Duration::from_secs(1), "{error}"),
+        }
+    }
+    panic!("the machine is too busy");
+}
+
+/// A request of which a part has arrived is served when the rest arrives, after nothing listens any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_a_request_whose_head_is_arriving_is_served() {
+    // On a machine that is busy for too long after the signal, another stop is tried.
+    for _ in 0..10 {
+        let (_upstream, _setup, gate) = gate().await;
+        let request = get("/api/public", "");
+        let (first, rest) = request.split_at(request.len() / 2);
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let began = Instant::now();
+        gate.signal("TERM");
+        while TcpStream::connect(gate.http).await.is_ok() {}
+        let refused = began.elapsed();
+        let sent = stream.write_all(rest.as_bytes()).await;
+        let response = read_response(&mut stream).await;
+        if sent.is_ok() && response.status() == 200 {
+            return;
+        }
+        assert!(refused > Duration::from_secs(2), "{refused:?}: {sent:?}, {}", response.text());
+    }
+    panic!("the machine is too busy");
 }
 
 /// Was it closed gracefully?

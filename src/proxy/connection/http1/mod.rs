@@ -21,6 +21,7 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt, ReadBuf};
 
 use self::request_line::{self as line, RequestLine};
+use super::closing::Closing;
 use super::refusal::RequestName;
 use super::stream::{Guarded, Times};
 
@@ -36,14 +37,20 @@ pub(crate) const LINGER: Duration = Duration::from_millis(500);
 /// How long a client may take to close its side of a connection that the gate has closed.
 const CLOSING: Duration = Duration::from_millis(250);
 
-/// Serves the connection until it ends, the gate stops, or a deadline passes.
-pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Stream, times: Times, mut shutdown: ShutdownWatch)
-where
+/// Serves the connection until it ends, the gate stops (`shutdown`), or a deadline passes.
+pub(super) async fn serve<A>(
+    app: &Arc<A>,
+    mut stream: Stream,
+    times: Times,
+    (closing, mut shutdown): (Closing, ShutdownWatch),
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let mut settings: Option<HttpPersistentSettings> = None;
+    let mut idle = None;
     loop {
         let Some(first) = first_bytes(&mut stream, &mut shutdown).await else { return };
+        drop(idle);
         arm(&stream, times.head);
         let Some(first) = request_line(&mut stream, first).await else { return };
         let mut session = ServerSession::new_http1(stream);
@@ -61,6 +68,7 @@ where
         session.set_pipelined_prefix(first);
         let Some(reused) = app.process_new_http(session, &shutdown).await else { return };
         (stream, settings) = reused.consume();
+        idle = Some(closing.idle());
         arm(&stream, times.idle);
     }
 }

@@ -49,7 +49,7 @@ fn client() -> (DuplexStream, watch::Sender<bool>) {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         let stream = Box::new(Guarded::new(Box::new(near), TIMES.head, false));
-        serve(&Arc::new(Echo), stream, TIMES, stopped).await;
+        serve(&Arc::new(Echo), stream, TIMES, (Closing::new(), stopped)).await;
     });
     (far, stop)
 }
@@ -124,6 +124,34 @@ async fn bytes_that_arrive_too_early_belong_to_no_request() {
     let two = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(ask(&mut far, two).await, "/a 0");
     assert_eq!(ended(&mut far).await, Duration::ZERO);
+}
+
+/// It counts as idle after a request, and neither before the first nor during one.
+#[tokio::test(start_paused = true)]
+async fn r43_a_connection_that_waits_for_its_next_request_is_counted() {
+    let (mut far, near) = tokio::io::duplex(64);
+    let closing = Closing::new();
+    let (served, watch) = (closing.clone(), closing.watch());
+    let connection = tokio::spawn(async move {
+        let stream = Box::new(Guarded::new(Box::new(near), TIMES.head, false));
+        serve(&Arc::new(Echo), stream, TIMES, (served, watch)).await;
+    });
+    sleep(S).await;
+    assert_eq!(closing.idle_connections(), 0, "it is new");
+    for n in 0..2 {
+        assert_eq!(ask(&mut far, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await, "/a 0");
+        sleep(S).await;
+        assert_eq!(closing.idle_connections(), 1, "{n}");
+    }
+    far.write_all(b"GET /b HTTP/1.1\r\n").await.unwrap();
+    sleep(S).await;
+    assert_eq!(closing.idle_connections(), 0, "it has a request");
+    assert_eq!(ask(&mut far, b"Host: a\r\n\r\n").await, "/b 0");
+    sleep(S).await;
+    assert_eq!(closing.idle_connections(), 1);
+    closing.begin();
+    connection.await.unwrap();
+    assert_eq!(closing.idle_connections(), 0, "it has ended");
 }
 
 #[tokio::test(start_paused = true)]
