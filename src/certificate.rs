@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 
 use crate::config::CertificateFiles;
+use crate::message::{Message, message};
 
 /// A certificate and the private key that belongs to it.
 #[derive(Debug)]
@@ -62,31 +63,40 @@ impl File {
 
 /// Why the files cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.message())]
 pub(crate) enum Problem {
     /// The file cannot be read, or is not PEM; with the system's message.
-    #[error("cannot be read: {0}")]
     Unreadable(String),
     /// There is no certificate in the file.
-    #[error("holds no certificate")]
     Empty,
     /// The first certificate is not X.509.
-    #[error("its first certificate is not X.509")]
     NotX509,
     /// Certificate and key do not belong together, or this kind of key is not supported; with rustls's message.
-    #[error("does not belong to the certificate, or is of an unknown kind: {0}")]
     Mismatch(String),
 }
 
 impl Problem {
-    /// What an operator can do about it.
-    pub(crate) const fn remedy(&self) -> &'static str {
+    /// As a sentence about the file, which the console translates.
+    pub(crate) fn message(&self) -> Message {
         match self {
-            Problem::Unreadable(_) => "give the path of a PEM file that the gate's user may read",
-            Problem::Empty => "it must hold the chain in PEM, the server's own certificate first",
-            Problem::NotX509 => "get a new certificate",
-            Problem::Mismatch(_) => {
-                "give the key that the certificate was made for (RSA, ECDSA or Ed25519, without a passphrase)"
+            Problem::Unreadable(why) => message!("cannot be read: {why}", why),
+            Problem::Empty => message!("holds no certificate"),
+            Problem::NotX509 => message!("its first certificate is not X.509"),
+            Problem::Mismatch(why) => {
+                message!("does not belong to the certificate, or is of an unknown kind: {why}", why)
             }
+        }
+    }
+
+    /// What an operator can do about it.
+    pub(crate) fn remedy(&self) -> Message {
+        match self {
+            Problem::Unreadable(_) => message!("give the path of a PEM file that the gate's user may read"),
+            Problem::Empty => message!("it must hold the chain in PEM, the server's own certificate first"),
+            Problem::NotX509 => message!("get a new certificate"),
+            Problem::Mismatch(_) => message!(
+                "give the key that the certificate was made for (RSA, ECDSA or Ed25519, without a passphrase)"
+            ),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod decide;
 pub mod error;
 pub mod init;
 mod login;
+pub mod message;
 pub mod metrics;
 pub mod nocobase;
 pub mod ops;

@@ -1,9 +1,12 @@
 //! The Chinese documents have the same content as the English ones: headings, labels, commands, configuration, titles of pages.
+//! The catalogs of the console have exactly the sentences of the sources.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// English, Chinese.
 const PAIRS: [(&str, &str); 5] = [
@@ -142,6 +145,150 @@ fn troubleshooting_quotes_the_titles_of_pages() {
         assert!(quoted.len() > 40, "{document}: {} titles", quoted.len());
         for title in quoted {
             assert!(titles.iter().any(|t| t == title), "{document}: no page is titled {title:?}");
+        }
+    }
+}
+
+/// The sentences of the sources, each with the names of its placeholders: the first argument of `message!` and `template!`,
+/// outside tests.
+fn sentences() -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            if path.is_dir() && name != "tests" {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") && name != "tests" {
+                let source = fs::read_to_string(&path).unwrap();
+                let macros_alone =
+                    !["Template::new", "Message::new"].iter().any(|word| source.contains(word));
+                assert!(
+                    macros_alone || name == "message",
+                    "{} makes a sentence without a macro",
+                    path.display()
+                );
+                let tokens: Vec<TokenTree> = source.parse::<TokenStream>().unwrap().into_iter().collect();
+                collect(&tokens, &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn collect(tokens: &[TokenTree], found: &mut BTreeMap<String, BTreeSet<String>>) {
+    let is_word =
+        |i: usize, words: &[&str]| tokens.get(i).is_some_and(|t| words.contains(&t.to_string().as_str()));
+    for (i, token) in tokens.iter().enumerate() {
+        let TokenTree::Group(group) = token else { continue };
+        let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+        // The module of a file's tests.
+        if group.delimiter() == Delimiter::Brace
+            && i >= 2
+            && is_word(i - 2, &["mod"])
+            && is_word(i - 1, &["tests"])
+        {
+            continue;
+        }
+        if i >= 2 && is_word(i - 2, &["message", "template"]) && is_word(i - 1, &["!"]) {
+            sentence(&inner, found);
+        }
+        collect(&inner, found);
+    }
+}
+
+/// Adds the sentence of one `message!`, and compares its placeholders with its arguments: the compiler would take a variable that
+/// has the name of a placeholder.
+fn sentence(tokens: &[TokenTree], found: &mut BTreeMap<String, BTreeSet<String>>) {
+    let Some(TokenTree::Literal(literal)) = tokens.first() else { return };
+    let sentence = unquoted(&literal.to_string());
+    let after_comma = tokens.windows(2).filter(|pair| pair[0].to_string() == ",");
+    let arguments: BTreeSet<String> = after_comma.map(|pair| pair[1].to_string()).collect();
+    assert_eq!(
+        placeholders(&sentence).into_iter().collect::<BTreeSet<_>>(),
+        arguments,
+        "arguments of {sentence:?}"
+    );
+    found.insert(sentence, arguments);
+}
+
+/// The value of a string literal with the escapes `\"`, `\\` and a line break.
+fn unquoted(literal: &str) -> String {
+    let mut rest = literal.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
+    let mut value = String::new();
+    while let Some((before, after)) = rest.split_once('\\') {
+        value.push_str(before);
+        rest = match after.strip_prefix('\n') {
+            Some(next_line) => next_line.trim_start(),
+            None => {
+                let escaped = after.chars().next().filter(|c| matches!(c, '"' | '\\')).expect("an escape");
+                value.push(escaped);
+                &after[1..]
+            }
+        };
+    }
+    value + rest
+}
+
+/// Names between braces, in order of the alphabet; a brace without its partner counts, too.
+fn placeholders(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = text
+        .split('{')
+        .skip(1)
+        .map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name).to_owned())
+        .collect();
+    names.extend(std::iter::repeat_n("}".to_owned(), text.matches('}').count().abs_diff(names.len())));
+    names.sort();
+    names
+}
+
+/// The pairs of a catalog: every line is a comment, empty, a `msgid`, or the `msgstr` below it.
+fn catalog(language: &str) -> BTreeMap<String, String> {
+    let path = format!("src/pages/messages/{language}.po");
+    let mut pairs = BTreeMap::new();
+    let mut english: Option<String> = None;
+    for line in text(&path).lines() {
+        let read = |keyword: &str| -> Option<String> {
+            let quoted = line.strip_prefix(keyword)?;
+            Some(serde_json::from_str(quoted).unwrap_or_else(|e| panic!("{path}: {e}: {line}")))
+        };
+        match (english.take(), read("msgid "), read("msgstr ")) {
+            (None, Some(id), None) => english = Some(id),
+            (Some(id), None, Some(translation)) => {
+                assert!(pairs.insert(id, translation).is_none(), "{path}: twice, above {line}");
+            }
+            (None, None, None) if line.is_empty() || line.starts_with('#') => {}
+            _ => panic!("{path}: {line}"),
+        }
+    }
+    let header = pairs.remove("").unwrap_or_default();
+    assert!(header.contains(&format!("Language: {language}\n")), "{path}: {header:?}");
+    pairs
+}
+
+#[test]
+fn every_sentence_of_the_check_has_a_translation_in_every_language() {
+    let sentences = sentences();
+    assert!(sentences.len() > 300, "only {} sentences found", sentences.len());
+    for folder in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages/texts")).unwrap() {
+        let language = folder.unwrap().file_name().into_string().unwrap();
+        if language == "en" {
+            continue;
+        }
+        let catalog = catalog(&language);
+        let missing: Vec<_> =
+            sentences.keys().filter(|s| catalog.get(*s).is_none_or(String::is_empty)).collect();
+        let unused: Vec<_> = catalog.keys().filter(|s| !sentences.contains_key(*s)).collect();
+        assert!(
+            missing.is_empty() && unused.is_empty(),
+            "{language} lacks {missing:#?} and has unused {unused:#?}"
+        );
+        for (english, translation) in &catalog {
+            assert_eq!(
+                placeholders(english),
+                placeholders(translation),
+                "{language}: {english} / {translation}"
+            );
         }
     }
 }

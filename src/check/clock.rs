@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::report::Verdict;
+use crate::message::message;
 
 /// More than the resolution of `Date` (a second) plus the time that a response takes.
 const WARNING_SKEW: Duration = Duration::from_secs(30);
@@ -30,22 +31,27 @@ impl Sample {
 /// All of them must agree.
 pub(super) fn verdict(samples: &[Sample]) -> Verdict {
     let Some(worst) = samples.iter().max_by_key(|s| s.difference().0) else {
-        return Verdict::skipped("no response had a Date header to compare with");
+        return Verdict::skipped(message!("no response had a Date header to compare with"));
     };
     let (difference, ahead) = worst.difference();
     let who = samples.iter().map(|s| s.who.as_str()).collect::<Vec<_>>().join(", ");
     if difference < WARNING_SKEW {
-        return Verdict::ok(format!("agrees with {who}"));
+        return Verdict::ok(message!("agrees with {who}", who));
     }
     let seconds = difference.as_secs();
-    let what =
-        format!("this machine is {seconds} s {} {}", if ahead { "ahead of" } else { "behind" }, worst.who);
-    let remedy =
-        "switch on time synchronisation (timedatectl set-ntp true) on the machine whose clock is wrong";
+    let who = &worst.who;
+    let what = match ahead {
+        true => message!("this machine is {seconds} s ahead of {who}", seconds, who),
+        false => message!("this machine is {seconds} s behind {who}", seconds, who),
+    };
+    let remedy = message!(
+        "switch on time synchronisation (timedatectl set-ntp true) on the machine whose clock is wrong"
+    );
     if difference < MAX_SKEW {
         Verdict::warning("clock", what, remedy)
     } else {
-        Verdict::failed("clock", format!("{what}: NocoBase will treat the gate's tokens as expired"), remedy)
+        let what = message!("{what}: NocoBase will treat the gate's tokens as expired", what);
+        Verdict::failed("clock", what, remedy)
     }
 }
 

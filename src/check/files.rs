@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::NamedFile;
+use crate::message::{Message, message};
 
 /// The user of the systemd unit.
 const USER: &str = "wecom-gate";
@@ -64,7 +65,7 @@ pub(super) struct Written<'a> {
 pub(super) fn check(files: &[NamedFile], written: &Written<'_>) -> Verdict {
     let Written { audit_file, acme_cache } = *written;
     if files.is_empty() && audit_file.is_none() && acme_cache.is_none() {
-        return Verdict::skipped("everything comes from the environment");
+        return Verdict::skipped(message!("everything comes from the environment"));
     }
     let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -75,12 +76,19 @@ pub(super) fn check(files: &[NamedFile], written: &Written<'_>) -> Verdict {
     if !findings.is_empty() {
         return Verdict::found(StepOutcome::Failed, findings);
     }
-    let whose = match (&unit, root) {
-        (Some(_), _) => "the user wecom-gate can read them",
-        (None, true) => "not tried: this machine has no user wecom-gate",
-        (None, false) => "this user can read them",
-    };
-    Verdict::ok(format!("{} files, {whose}; no one else can read secrets", files.len()))
+    let count = files.len();
+    Verdict::ok(match (&unit, root) {
+        (Some(_), _) => {
+            message!("{count} files, the user wecom-gate can read them; no one else can read secrets", count)
+        }
+        (None, true) => message!(
+            "{count} files, not tried: this machine has no user wecom-gate; no one else can read secrets",
+            count
+        ),
+        (None, false) => {
+            message!("{count} files, this user can read them; no one else can read secrets", count)
+        }
+    })
 }
 
 /// The user of this process.
@@ -99,33 +107,41 @@ fn own() -> Option<Reader> {
 /// Why this user cannot append to the audit log's file, or create it. Nothing is created here: the gate could not write a file
 /// that root has created.
 fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
-    let failed = |what: String, remedy: String| {
+    let failed = |what: Message, remedy: Message| {
         let value = Some(format!("{:?}", path.display().to_string()));
         Some(Finding { value, ..Finding::new("log.audit_file", what, remedy) })
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let who = user.user;
-    let shown = folder.display();
-    let remedy =
-        || format!("install -d -o {USER} -g {USER} -m 750 {shown}, or give a path in an existing folder");
+    let user_id = user.user;
+    let shown = folder.display().to_string();
+    let command = format!("install -d -o {USER} -g {USER} -m 750 {shown}");
+    let remedy = message!("{command}, or give a path in an existing folder", command);
     let Ok(folder) = fs::canonicalize(folder) else {
-        return failed(format!("the folder {shown} does not exist, or cannot be read"), remedy());
+        let what = message!("the folder {folder} does not exist, or cannot be read", folder = shown);
+        return failed(what, remedy);
     };
     let of = |path: &Path| fs::metadata(path).ok().map(|meta| Permissions::from(&meta));
     let closed = |path: &Path| of(path).is_none_or(|p| !p.allow(user, 1));
     if let Some(closed) = folder.ancestors().find(|path| closed(path)) {
-        return failed(format!("user {who} cannot enter {}", closed.display()), remedy());
+        let closed = closed.display().to_string();
+        return failed(
+            message!("user {user} cannot enter {folder}", user = user_id, folder = closed),
+            remedy,
+        );
     }
     match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => failed("it is not a file".into(), "give the path of a file".into()),
+        Ok(meta) if !meta.is_file() => {
+            failed(message!("it is not a file"), message!("give the path of a file"))
+        }
         Ok(meta) if !Permissions::from(&meta).allow(user, 2) => failed(
-            format!("user {who} may not write it (mode {:o})", meta.mode() & 0o7777),
-            format!("chown {USER}:{USER} {}", path.display()),
+            message!("user {user} may not write it (mode {mode})", user = user_id, mode = mode(meta.mode())),
+            Message::verbatim(format!("chown {USER}:{USER} {}", path.display())),
         ),
         Ok(_) => None,
-        Err(_) if of(&folder).is_none_or(|p| !p.allow(user, 2)) => {
-            failed(format!("user {who} cannot create a file in {shown}"), remedy())
-        }
+        Err(_) if of(&folder).is_none_or(|p| !p.allow(user, 2)) => failed(
+            message!("user {user} cannot create a file in {folder}", user = user_id, folder = shown),
+            remedy,
+        ),
         Err(_) => None,
     }
 }
@@ -140,9 +156,14 @@ fn closed_folder(folder: &Path, user: &Reader) -> Option<Finding> {
         return None;
     }
     let value = Some(format!("{:?}", folder.display().to_string()));
-    let what = format!("user {} cannot create files in {there}", user.user);
-    let remedy = format!("install -d -o {USER} -g {USER} -m 700 {}", folder.display());
+    let what = message!("user {user} cannot create files in {folder}", user = user.user, folder = there);
+    let remedy = Message::verbatim(format!("install -d -o {USER} -g {USER} -m 700 {}", folder.display()));
     Some(Finding { value, ..Finding::new("listen.acme.cache", what, remedy) })
+}
+
+/// The bits of a mode that `chmod` sets, as it takes them.
+fn mode(mode: u32) -> String {
+    format!("{:o}", mode & 0o7777)
 }
 
 /// A user of this machine.
@@ -163,23 +184,28 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     let own = of(&path)?;
     let above: Vec<(PathBuf, Permissions)> =
         path.ancestors().skip(1).filter_map(|p| Some((p.to_owned(), of(p)?))).collect();
-    let failed = |what: String, remedy: String| {
+    let failed = |what: Message, remedy: Message| {
         let value = Some(format!("{:?}", file.path.display().to_string()));
         Some(Finding { value, ..Finding::new(file.key.clone(), what, remedy) })
     };
     let shown = path.display();
     if let Some(unit) = unit {
         if let Some((folder, _)) = above.iter().find(|(_, p)| !p.allow(unit, 1)) {
-            let folder = folder.display();
+            let folder = folder.display().to_string();
+            let remedy = format!("chown root:{USER} {folder} && chmod 750 {folder}");
             return failed(
-                format!("the gate's user ({USER}) cannot enter {folder}"),
-                format!("chown root:{USER} {folder} && chmod 750 {folder}"),
+                message!("the gate's user ({user}) cannot enter {folder}", user = USER, folder),
+                Message::verbatim(remedy),
             );
         }
         if !own.allow(unit, 4) {
             return failed(
-                format!("the gate's user ({USER}) cannot read it (mode {:o})", own.mode & 0o7777),
-                format!("chown root:{USER} {shown} && chmod 640 {shown}"),
+                message!(
+                    "the gate's user ({user}) cannot read it (mode {mode})",
+                    user = USER,
+                    mode = mode(own.mode)
+                ),
+                Message::verbatim(format!("chown root:{USER} {shown} && chmod 640 {shown}")),
             );
         }
     }
@@ -187,11 +213,14 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     let open = own.allow_everybody(4) && above.iter().all(|(_, p)| p.allow_everybody(1));
     if file.secret && open && !container {
         return failed(
-            format!(
-                "everyone on this machine can read it (mode {:o}), and it contains a secret",
-                own.mode & 0o7777
+            message!(
+                "everyone on this machine can read it (mode {mode}), and it contains a secret",
+                mode = mode(own.mode)
             ),
-            format!("chmod 640 {shown}, and replace the secret if others use this machine"),
+            message!(
+                "{command}, and replace the secret if others use this machine",
+                command = format!("chmod 640 {shown}")
+            ),
         );
     }
     None
@@ -233,7 +262,9 @@ mod tests {
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let (path, nobody) = (dir.path().join("audit.log"), Reader { user: 65_534, groups: vec![65_534] });
         let mine = own().unwrap();
-        let look = |path: &Path, user: &Reader| unwritable(path, user).map(|f| f.what).unwrap_or_default();
+        let look = |path: &Path, user: &Reader| {
+            unwritable(path, user).map(|f| f.what.to_string()).unwrap_or_default()
+        };
         set(dir.path(), 0o700);
         assert_eq!(look(&path, &mine), "", "it will be made");
         assert!(!path.exists(), "and not by the check");
@@ -262,7 +293,8 @@ mod tests {
         assert!(!cache.exists(), "and not by the check");
         let found = closed_folder(&cache, &nobody).unwrap();
         assert!(
-            found.what.contains("cannot create files in /tmp/") && found.remedy.ends_with("a/acme"),
+            found.what.to_string().contains("cannot create files in /tmp/")
+                && found.remedy.to_string().ends_with("a/acme"),
             "{found:?}"
         );
         fs::create_dir_all(&cache).unwrap();
@@ -279,7 +311,7 @@ mod tests {
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let look = |secret| {
             let file = NamedFile { key: "wecom[0].secret_file".into(), path: path.clone(), secret };
-            finding(&file, None).map(|f| f.what)
+            finding(&file, None).map(|f| f.what.to_string())
         };
         set(&path, 0o644);
         set(dir.path(), 0o700);
@@ -291,8 +323,9 @@ mod tests {
         assert_eq!(look(true), None);
         let nobody = Reader { user: 65_534, groups: vec![65_534] };
         let file = NamedFile { key: "listen.key".into(), path: path.clone(), secret: true };
-        assert!(finding(&file, Some(&nobody)).unwrap().what.contains("cannot read it (mode 640)"));
+        let look = || finding(&file, Some(&nobody)).unwrap().what.to_string();
+        assert!(look().contains("cannot read it (mode 640)"));
         set(dir.path(), 0o700);
-        assert!(finding(&file, Some(&nobody)).unwrap().what.contains("cannot enter"));
+        assert!(look().contains("cannot enter"));
     }
 }

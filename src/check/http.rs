@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::{Proxy, RequestBuilder, redirect};
 use url::Url;
 
+use crate::message::{Message, message};
+
 /// Time limit for opening a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time limit for a whole request.
@@ -26,6 +28,11 @@ pub(super) struct HttpResponse {
 }
 
 impl HttpResponse {
+    /// Its status.
+    pub(super) fn shown(&self) -> Message {
+        Message::verbatim(format!("HTTP {}", self.status))
+    }
+
     /// The body as JSON; `Null` if it is not JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -33,28 +40,35 @@ impl HttpResponse {
 }
 
 /// Why there is no response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HttpError {
     /// No name server knows the host.
-    #[error("the host name cannot be resolved")]
     Name,
     /// Nothing listens there, or there is no route.
-    #[error("no connection")]
     Connect,
     /// The certificate is not trusted, or there is no common version of TLS.
-    #[error(
-        "the TLS connection fails: the certificate has expired, is for another name, or has an unknown issuer"
-    )]
     Tls,
     /// The response is not TLS.
-    #[error("the server speaks plain HTTP")]
     Plain,
     /// Too slow.
-    #[error("no response within 10 seconds")]
     Timeout,
     /// Interrupted, or not HTTP.
-    #[error("no proper HTTP response")]
     Broken,
+}
+
+impl HttpError {
+    pub(super) fn message(self) -> Message {
+        match self {
+            HttpError::Name => message!("the host name cannot be resolved"),
+            HttpError::Connect => message!("no connection"),
+            HttpError::Tls => message!(
+                "the TLS connection fails: the certificate has expired, is for another name, or has an unknown issuer"
+            ),
+            HttpError::Plain => message!("the server speaks plain HTTP"),
+            HttpError::Timeout => message!("no response within 10 seconds"),
+            HttpError::Broken => message!("no proper HTTP response"),
+        }
+    }
 }
 
 /// An HTTP client that follows no redirects and uses no proxy except the given one.

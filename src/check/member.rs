@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::nocobase::Api;
-use super::report::{StepOutcome, Verdict};
+use super::report::Verdict;
 use super::users::{self, Users};
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
-use crate::nocobase::{Accounts, Preview};
+use crate::message::message;
+use crate::nocobase::{Accounts, Preview, UserId};
 use crate::wecom::{self, Member, WeComError};
 
 /// What the check found.
@@ -49,7 +50,8 @@ pub(super) fn choose<'a, 'm>(
     };
     entry.map(|e| (e, userid)).ok_or_else(|| {
         let names = config.wecom.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
-        Verdict::failed("--member", "no [[wecom]] entry has this name", format!("one of: {names}"))
+        let what = message!("no [[wecom]] entry has this name");
+        Verdict::failed("--member", what, message!("one of: {names}", names))
     })
 }
 
@@ -73,66 +75,69 @@ pub(super) fn verdict(
     name: Option<&str>,
     found: Option<&Users>,
 ) -> Verdict {
-    let named = name.map(|name| format!(" ({name})")).unwrap_or_default();
-    let see = |label: &str| format!("docs/troubleshooting.md, {label}");
+    let named = |user: &UserId| name.map_or_else(|| user.to_string(), |name| format!("{user} ({name})"));
+    let see = |label: &str| message!("docs/troubleshooting.md, {label}", label);
     match way {
         MemberCheck::Refused(error) => {
             let label = error.failure().response().label;
             let remedy = match error.failure() {
-                Failure::NotVisible => {
+                Failure::NotVisible => message!(
                     "is the userid right (通讯录, Contacts: 帐号, Account)? Then put the member into the app's visible range \
                      (可见范围)"
-                        .to_owned()
-                }
+                ),
                 _ if error.remedy().is_empty() => see(label),
-                _ => error.remedy(),
+                _ => error.remedy_message(),
             };
-            Verdict::failed(userid, format!("would be refused: {label}"), remedy)
+            Verdict::failed(userid, message!("would be refused: {label}", label), remedy)
         }
         MemberCheck::Admitted(member, preview) => {
             let who = format!("{userid} ({})", member.name);
             match preview {
                 Ok(Preview::Bound(user)) => {
-                    Verdict::ok(format!("{who} is bound to NocoBase user {user}{named}"))
+                    Verdict::ok(message!("{who} is bound to NocoBase user {user}", who, user = named(user)))
                 }
-                Ok(Preview::Match(user)) => {
-                    Verdict::ok(format!("{who} would be bound to NocoBase user {user}{named}"))
-                }
-                Ok(Preview::Create) => Verdict::ok(format!("{who} would get a new NocoBase user")),
+                Ok(Preview::Match(user)) => Verdict::ok(message!(
+                    "{who} would be bound to NocoBase user {user}",
+                    who,
+                    user = named(user)
+                )),
+                Ok(Preview::Create) => Verdict::ok(message!("{who} would get a new NocoBase user", who)),
                 Ok(Preview::NeedsConsent)
                     if !config.nocobase.auto_create_user && found.is_some_and(Users::none) =>
                 {
-                    let what = format!(
-                        "{who} is let in by WeCom, then refused: no_matching_user, because {}",
-                        found.map(Users::sentence).unwrap_or_default()
+                    let what = message!(
+                        "{who} is let in by WeCom, then refused: no_matching_user, because {why}",
+                        who,
+                        why = found.map(Users::sentence).unwrap_or_default()
                     );
-                    Verdict::failed(userid, what, users::REMEDY)
+                    Verdict::failed(userid, what, users::remedy())
                 }
-                Ok(Preview::NeedsConsent) => Verdict {
-                    outcome: StepOutcome::Ok,
-                    detail: format!(
-                        "{who} is let in; the matching user shows at the first sign-in, when WeCom asks for consent to \
-                         phone number and e-mail address{}; {}",
-                        found.map(|users| format!(": {}", users.sentence())).unwrap_or_default(),
-                        users::otherwise(&config.nocobase)
-                    ),
-                    findings: Vec::new(),
-                },
+                Ok(Preview::NeedsConsent) => {
+                    let first = message!(
+                        "{who} is let in; the matching user shows at the first sign-in, when WeCom asks for consent to phone \
+                         number and e-mail address",
+                        who
+                    );
+                    let first = match found {
+                        Some(users) => message!("{first}: {second}", first, second = users.sentence()),
+                        None => first,
+                    };
+                    let second = users::otherwise(&config.nocobase);
+                    Verdict::ok(message!("{first}; {second}", first, second))
+                }
                 Err(Failure::NoMatchingUser) => Verdict::failed(
                     userid,
-                    format!(
+                    message!(
                         "{who} is let in by WeCom, then refused: no_matching_user, because no NocoBase user matches and \
-                         nocobase.auto_create_user is off"
+                         nocobase.auto_create_user is off",
+                        who
                     ),
-                    users::REMEDY,
+                    users::remedy(),
                 ),
                 Err(failure) => {
                     let label = failure.response().label;
-                    Verdict::failed(
-                        userid,
-                        format!("{who} is let in by WeCom, then refused: {label}"),
-                        see(label),
-                    )
+                    let what = message!("{who} is let in by WeCom, then refused: {label}", who, label);
+                    Verdict::failed(userid, what, see(label))
                 }
             }
         }
@@ -143,7 +148,7 @@ pub(super) fn verdict(
 mod tests {
     use super::*;
     use crate::check::links::tests::two;
-    use crate::nocobase::UserId;
+    use crate::check::report::StepOutcome;
     use crate::wecom::Call;
 
     #[test]
@@ -176,7 +181,8 @@ mod tests {
             let error = WeComError::from_errcode(Call::UserGet, code, "");
             let got = verdict(&MemberCheck::Refused(error), "lisi", &config, None, None);
             assert_eq!(got.outcome, StepOutcome::Failed);
-            assert!(got.findings[0].what.contains(words) && !got.findings[0].remedy.is_empty(), "{got:?}");
+            let finding = &got.findings[0];
+            assert!(finding.what.to_string().contains(words) && !finding.remedy.is_empty(), "{got:?}");
         }
     }
 
@@ -186,6 +192,7 @@ mod tests {
         assert_eq!(choose(&config, "lisi").unwrap().0.name, "wecom");
         let (entry, userid) = choose(&config, "other/lisi").unwrap();
         assert_eq!((entry.name.as_str(), userid), ("other", "lisi"));
-        assert!(choose(&config, "none/lisi").unwrap_err().findings[0].remedy.contains("wecom, other"));
+        let wrong = choose(&config, "none/lisi").unwrap_err();
+        assert!(wrong.findings[0].remedy.to_string().contains("wecom, other"));
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::http::{self, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{self, Config, MatchBy, ServiceAccount};
+use crate::message::{Message, message};
 use crate::nocobase::client::AUTHENTICATOR;
 use crate::nocobase::error_body::{Code, ErrorBody};
 use crate::nocobase::page_settings::Mismatch;
@@ -76,8 +77,13 @@ pub(super) fn reachable(
     let mut findings = Vec::new();
     for (node, response) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
         if response.as_ref().is_ok_and(is_no_application) {
-            let what = format!("{node}: NocoBase has no application of the name {}", nocobase.app);
-            let remedy = "copy the name from NocoBase's multi-app manager, or create the application there";
+            let what = message!(
+                "{node}: NocoBase has no application of the name {name}",
+                node,
+                name = &nocobase.app
+            );
+            let remedy =
+                message!("copy the name from NocoBase's multi-app manager, or create the application there");
             let about = if nocobase.beside_others { key(nocobase, "name") } else { key(nocobase, "app") };
             findings.push(Finding::new(about, what, remedy));
             continue;
@@ -88,14 +94,19 @@ pub(super) fn reachable(
         }
         let (what, remedy) = match response {
             Ok(a) if a.status == 503 => {
-                ("is starting or stopping (HTTP 503)".to_owned(), "wait, and check again")
+                (message!("is starting or stopping (HTTP 503)"), message!("wait, and check again"))
             }
             Ok(a) => (
-                format!("answers, but not as NocoBase's health check does (HTTP {})", a.status),
-                "upstream.nodes must lead to NocoBase itself, and nocobase.public_path must be its APP_PUBLIC_PATH",
+                message!(
+                    "answers, but not as NocoBase's health check does (HTTP {status})",
+                    status = a.status
+                ),
+                message!(
+                    "upstream.nodes must lead to NocoBase itself, and nocobase.public_path must be its APP_PUBLIC_PATH"
+                ),
             ),
             Err(trouble) => {
-                (trouble.to_string(), "start NocoBase; correct upstream.nodes; check the firewall")
+                (trouble.message(), message!("start NocoBase; correct upstream.nodes; check the firewall"))
             }
         };
         findings.push(Finding::new(format!("upstream.nodes: {node}"), what, remedy));
@@ -107,22 +118,28 @@ pub(super) fn reachable(
     let mut outcome = if findings.is_empty() { StepOutcome::Ok } else { StepOutcome::Warning };
     let detail = match version {
         Some(version) => {
-            let (healthy, row) = (nodes.len() - findings.len(), version.row());
-            format!("NocoBase {version} on {healthy} of {} nodes: {}", nodes.len(), row.means)
+            let (all, healthy, means) = (nodes.len(), nodes.len() - findings.len(), version.row().means);
+            let version = version.to_string();
+            message!("NocoBase {version} on {healthy} of {all} nodes: {means}", version, healthy, all, means)
         }
-        None => "NocoBase answers (its version is not known)".to_owned(),
+        None => message!("NocoBase answers (its version is not known)"),
     };
     if let Some(version) = version {
         let row = version.row();
-        let what = format!("version {version} ({}); the gate is tested with {TESTED}", row.support.name());
-        let remedy = match row.support {
+        let careful = || message!("try the gate with this version before members depend on it");
+        let found = match row.support {
             Support::Tested | Support::Tried => None,
-            Support::Refused => Some(row.means),
-            Support::Expected | Support::Unknown => {
-                Some("try the gate with this version before members depend on it")
-            }
+            Support::Refused => Some((message!("refused"), row.means.into())),
+            Support::Expected => Some((message!("expected"), careful())),
+            Support::Unknown => Some((message!("unknown"), careful())),
         };
-        if let Some(remedy) = remedy {
+        if let Some((support, remedy)) = found {
+            let what = message!(
+                "version {version} ({support}); the gate is tested with {tested}",
+                version = version.to_string(),
+                support,
+                tested = TESTED
+            );
             findings.push(Finding::new("NocoBase", what, remedy));
             outcome =
                 if row.support == Support::Refused { StepOutcome::Failed } else { StepOutcome::Warning };
@@ -144,15 +161,16 @@ pub(super) fn reachable(
 fn wrong_path(node: &str, response: &HttpResponse, public_path: &str, origin: &str) -> Option<Finding> {
     let page = (200..300).contains(&response.status).then(|| PageSettings::read(&response.body))??;
     if let Some(Mismatch { about, what, remedy }) = page.mismatches(public_path, origin).into_iter().next() {
-        return Some(Finding::new(about, format!("{node}: {what}"), remedy));
+        let what = message!("{first}: {second}", first = node, second = what);
+        return Some(Finding::new(about, what, remedy));
     }
-    let about = "nocobase.public_path";
-    let what = format!("{node} responds with NocoBase's page below {public_path}, not with its API");
-    Some(Finding::new(
-        about,
-        what,
-        "set it to NocoBase's APP_PUBLIC_PATH; API_BASE_PATH must be <public_path>api/",
-    ))
+    let what = message!(
+        "{node} responds with NocoBase's page below {public_path}, not with its API",
+        node,
+        public_path
+    );
+    let remedy = message!("set it to NocoBase's APP_PUBLIC_PATH; API_BASE_PATH must be <public_path>api/");
+    Some(Finding::new("nocobase.public_path", what, remedy))
 }
 
 /// NocoBase's response if it has no such application.
@@ -170,40 +188,46 @@ fn refusal(response: &HttpResponse) -> (Option<Code>, String) {
 pub(super) fn secret(response: &ApiResult) -> Verdict {
     let response = match response {
         Ok(response) => response,
-        Err(trouble) => return Verdict::failed("upstream.nodes", trouble.to_string(), "check again"),
+        Err(trouble) => {
+            return Verdict::failed("upstream.nodes", trouble.message(), message!("check again"));
+        }
     };
     let (code, words) = refusal(response);
     match (response.status, code) {
         // The token's user was looked up, so the signature has been accepted.
         (401, Some(Code::NotExistUser | Code::UserHasNoRoles)) => {
-            Verdict::ok("NocoBase accepts the gate's tokens")
+            Verdict::ok(message!("NocoBase accepts the gate's tokens"))
         }
         (401, Some(Code::InvalidToken)) if words.contains("password changed") => Verdict::warning(
             "nocobase.jwt_secret",
-            "the service account's password has just been changed",
-            "check again",
+            message!("the service account's password has just been changed"),
+            message!("check again"),
         ),
         (401, Some(Code::InvalidToken)) => Verdict::failed(
             "nocobase.jwt_secret",
-            "NocoBase does not accept tokens that are signed with it",
-            "it must be the content of NocoBase's storage/apps/main/jwt_secret.dat where that file exists (give its path as \
-             jwt_secret_file), else APP_KEY of NocoBase's .env",
+            message!("NocoBase does not accept tokens that are signed with it"),
+            message!(
+                "it must be the content of NocoBase's storage/apps/main/jwt_secret.dat where that file exists (give its path as \
+                 jwt_secret_file), else APP_KEY of NocoBase's .env"
+            ),
         ),
         (
             401,
             Some(Code::TokenRenewFailed | Code::ExpiredToken | Code::ExpiredSession | Code::SkipTokenRenew),
         ) => Verdict::failed(
             "clock",
-            format!("NocoBase treats a new token as expired ({words})"),
-            "compare the clocks of both machines",
+            message!("NocoBase treats a new token as expired ({words})", words),
+            message!("compare the clocks of both machines"),
         ),
         (200, _) if response.json().pointer("/data/id").is_some() => {
-            Verdict::ok("NocoBase accepts the gate's tokens")
+            Verdict::ok(message!("NocoBase accepts the gate's tokens"))
         }
         (status, _) => Verdict::failed(
             "auth:check",
-            format!("a response that is not NocoBase's: HTTP {status} {words}"),
-            "upstream.nodes must lead to NocoBase itself, nocobase.public_path must be its APP_PUBLIC_PATH",
+            message!("a response that is not NocoBase's: HTTP {status} {words}", status, words),
+            message!(
+                "upstream.nodes must lead to NocoBase itself, nocobase.public_path must be its APP_PUBLIC_PATH"
+            ),
         ),
     }
 }
@@ -213,17 +237,21 @@ pub(super) fn service(response: &ApiResult, nocobase: &config::NocoBase) -> Verd
     let (name, again) = match nocobase.service {
         ServiceAccount::Token(_) => (
             "service_token",
-            "create a new API key: Settings → API keys in NocoBase, with the service account's role",
+            message!(
+                "create a new API key: Settings → API keys in NocoBase, with the service account's role"
+            ),
         ),
         ServiceAccount::User(_) => (
             "service_user",
-            "give the id of the user that was created for the gate: Settings → Users & Permissions in NocoBase",
+            message!(
+                "give the id of the user that was created for the gate: Settings → Users & Permissions in NocoBase"
+            ),
         ),
     };
     let key = key(nocobase, name);
     let response = match response {
         Ok(response) => response,
-        Err(trouble) => return Verdict::failed(key, trouble.to_string(), "check again"),
+        Err(trouble) => return Verdict::failed(key, trouble.message(), message!("check again")),
     };
     let data = response.json();
     let names = |at: &str| -> Vec<String> {
@@ -234,23 +262,24 @@ pub(super) fn service(response: &ApiResult, nocobase: &config::NocoBase) -> Verd
         (200, Some(id)) => {
             let roles = names("/data/roles");
             if roles.is_empty() {
-                let remedy = "give it the role of docs/install.md, section 5";
-                return Verdict::failed(key, format!("user {id} has no role"), remedy);
+                let remedy = message!("give it the role of docs/install.md, section 5");
+                return Verdict::failed(key, message!("user {id} has no role", id = id.to_string()), remedy);
             }
             let name = data.pointer("/data/username").or(data.pointer("/data/nickname"));
             let name = name.and_then(Value::as_str).unwrap_or_default();
-            Verdict::ok(format!("user {id} {name}, {}", roles.join(", ")))
+            let (id, roles) = (id.to_string(), roles.join(", "));
+            Verdict::ok(message!("user {id} {name}, {roles}", id, name, roles))
         }
         _ => {
             let (code, words) = refusal(response);
             let what = match code {
-                Some(Code::NotExistUser) => "NocoBase has no such user".to_owned(),
-                Some(Code::UserHasNoRoles) => "this user has no role".to_owned(),
+                Some(Code::NotExistUser) => message!("NocoBase has no such user"),
+                Some(Code::UserHasNoRoles) => message!("this user has no role"),
                 Some(Code::InvalidToken) => {
-                    "NocoBase does not accept it: it was created elsewhere, or has expired".to_owned()
+                    message!("NocoBase does not accept it: it was created elsewhere, or has expired")
                 }
-                Some(Code::BlockedToken) => "it has been revoked".to_owned(),
-                _ => format!("HTTP {} {words}", response.status),
+                Some(Code::BlockedToken) => message!("it has been revoked"),
+                _ => Message::verbatim(format!("HTTP {} {words}", response.status)),
             };
             Verdict::failed(key, what, again)
         }
@@ -268,7 +297,12 @@ pub(super) fn with_policy(verdict: Verdict, policy: &ApiResult) -> Verdict {
     let span = |name: &str| policy.pointer(&format!("/data/config/{name}")).and_then(Value::as_str);
     match (span("tokenExpirationTime"), span("sessionExpirationTime")) {
         (Some(token), Some(session)) => {
-            let detail = format!("{}; its token policy: {token}, sessions {session}", verdict.detail);
+            let detail = message!(
+                "{detail}; its token policy: {token}, sessions {session}",
+                detail = verdict.detail.clone(),
+                token,
+                session
+            );
             verdict.with_detail(detail)
         }
         _ => verdict,
@@ -282,11 +316,16 @@ const PASSWORD_TYPE: &str = "Email/Password";
 pub(super) fn sign_up(response: &ApiResult, rules: &config::NocoBase) -> Verdict {
     let match_by = &rules.match_by;
     let list = match response {
-        Ok(a) if a.status == 200 => a.json(),
-        Ok(a) => {
-            return Verdict::warning("sign-up", format!("cannot be seen: HTTP {}", a.status), "look by hand");
+        Ok(a) if a.status == 200 => Ok(a.json()),
+        Ok(a) => Err(a.shown()),
+        Err(trouble) => Err(trouble.message()),
+    };
+    let list = match list {
+        Ok(list) => list,
+        Err(why) => {
+            let what = message!("cannot be seen: {why}", why);
+            return Verdict::warning("sign-up", what, message!("look by hand"));
         }
-        Err(t) => return Verdict::warning("sign-up", format!("cannot be seen: {t}"), "look by hand"),
     };
     let all = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let passwords = |a: &Value| {
@@ -295,16 +334,19 @@ pub(super) fn sign_up(response: &ApiResult, rules: &config::NocoBase) -> Verdict
     if rules.link_by_password && !all.iter().any(passwords) {
         return Verdict::failed(
             "nocobase.link_by_password",
-            format!(
-                "NocoBase's sign-in by password (its authenticator {AUTHENTICATOR:?}) is not there, or is disabled"
+            message!(
+                "NocoBase's sign-in by password (its authenticator {name}) is not there, or is disabled",
+                name = format!("{AUTHENTICATOR:?}")
             ),
-            "NocoBase → Settings → Authentication → enable Password; or set link_by_password = false",
+            message!(
+                "NocoBase → Settings → Authentication → enable Password; or set link_by_password = false"
+            ),
         );
     }
     let open: Vec<&Value> =
         all.iter().filter(|a| a.pointer("/options/allowSignUp") == Some(&json!(true))).collect();
     if open.is_empty() {
-        return Verdict::ok("closed");
+        return Verdict::ok(message!("closed"));
     }
     let form_has = |field: &str| {
         open.iter()
@@ -322,17 +364,20 @@ pub(super) fn sign_up(response: &ApiResult, rules: &config::NocoBase) -> Verdict
         })
         .collect();
     if at_risk.is_empty() {
-        return Verdict::ok("open, but what members are matched by cannot be chosen there");
+        return Verdict::ok(message!("open, but what members are matched by cannot be chosen there"));
     }
+    let either = at_risk.iter().map(|field| Message::verbatim(*field));
     Verdict::warning(
         "nocobase.match_by",
-        format!(
-            "NocoBase lets anyone sign up, and members are matched by {}: someone who signs up first with a member's {} waits \
-             for that member to be signed in to their account",
-            at_risk.join(", "),
-            at_risk.join(" or ")
+        message!(
+            "NocoBase lets anyone sign up, and members are matched by {keys}: someone who signs up first with a member's {either} \
+             waits for that member to be signed in to their account",
+            keys = at_risk.join(", "),
+            either = Message::joined(either, |first, second| message!("{first} or {second}", first, second))
         ),
-        "NocoBase → Settings → Authentication → Password → uncheck \"Allow to sign up\"; or match by phone alone",
+        message!(
+            "NocoBase → Settings → Authentication → Password → uncheck \"Allow to sign up\"; or match by phone alone"
+        ),
     )
 }
 

@@ -3,6 +3,7 @@
 use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
+use crate::message::{Message, message};
 
 /// A path for which the gate responds with 401 and the gate's own header to a client without a session.
 const PROBE: &str = "/wecom-gate/me";
@@ -17,32 +18,46 @@ pub(super) async fn check(http: &Http, config: &Config) -> (Verdict, bool) {
 
 fn verdict(url: &str, response: &Result<HttpResponse, HttpError>) -> Verdict {
     match response {
-        Ok(a) if a.from_gate => Verdict::ok(format!("the gate answers at {url}")),
+        Ok(a) if a.from_gate => Verdict::ok(message!("the gate answers at {url}", url)),
         Ok(a) => {
             let what = match &a.location {
-                Some(to) => format!("something other than this gate answers: HTTP {}, to {to}", a.status),
-                None => format!("something other than this gate answers: HTTP {}", a.status),
+                Some(to) => {
+                    message!(
+                        "something other than this gate answers: HTTP {status}, to {to}",
+                        status = a.status,
+                        to
+                    )
+                }
+                None => message!("something other than this gate answers: HTTP {status}", status = a.status),
             };
-            let remedy = "lead the host to the gate: DNS, and the proxy in front (which must pass Host on); origin must be \
-                          the exact address that people open, with scheme and port";
+            let remedy = message!(
+                "lead the host to the gate: DNS, and the proxy in front (which must pass Host on); origin must be the exact \
+                 address that people open, with scheme and port"
+            );
             Verdict::failed("origin", what, remedy)
         }
         Err(trouble @ HttpError::Tls) => Verdict::failed(
             "origin",
-            trouble.to_string(),
-            "get a certificate for this host from a public authority, with its intermediate certificates",
+            trouble.message(),
+            message!(
+                "get a certificate for this host from a public authority, with its intermediate certificates"
+            ),
         ),
         Err(trouble @ HttpError::Plain) => Verdict::failed(
             "origin",
-            format!("origin begins with https://, but {trouble}"),
-            "set listen.https with cert and key in place of listen.http, or let a proxy in front terminate TLS (and name it in \
-             access.trusted_proxies); if people really open http://, correct origin",
+            message!("origin begins with https://, but {why}", why = trouble.message()),
+            message!(
+                "set listen.https with cert and key in place of listen.http, or let a proxy in front terminate TLS (and name it in \
+                 access.trusted_proxies); if people really open http://, correct origin"
+            ),
         ),
         Err(trouble) => Verdict::warning(
             "origin",
-            format!("{url} cannot be reached from this machine: {trouble}"),
-            "if the gate does not run yet, start it and check again; else see to DNS, the proxy in front and the firewall \
-             (where only this machine cannot reach it, nothing need be done)",
+            message!("{url} cannot be reached from this machine: {why}", url, why = trouble.message()),
+            message!(
+                "if the gate does not run yet, start it and check again; else see to DNS, the proxy in front and the firewall \
+                 (where only this machine cannot reach it, nothing need be done)"
+            ),
         ),
     }
 }
@@ -50,10 +65,12 @@ fn verdict(url: &str, response: &Result<HttpResponse, HttpError>) -> Verdict {
 /// The step for one entry.
 pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate_is_there: bool) -> Verdict {
     if entry.verify_files.is_empty() {
-        return Verdict::skipped("verify_files is empty: only needed while WeCom verifies the domain");
+        return Verdict::skipped(message!(
+            "verify_files is empty: only needed while WeCom verifies the domain"
+        ));
     }
     if !gate_is_there {
-        return Verdict::skipped("the gate does not answer at origin");
+        return Verdict::skipped(message!("the gate does not answer at origin"));
     }
     let mut findings = Vec::new();
     for file in &entry.verify_files {
@@ -61,7 +78,7 @@ pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate
         findings.extend(file_finding(file, &response));
     }
     if findings.is_empty() {
-        return Verdict::ok(entry.verify_files.join(", "));
+        return Verdict::ok(Message::verbatim(entry.verify_files.join(", ")));
     }
     Verdict::found(StepOutcome::Failed, findings)
 }
@@ -71,12 +88,13 @@ fn file_finding(file: &str, response: &Result<HttpResponse, HttpError>) -> Optio
     let want = file.strip_prefix("WW_verify_").and_then(|f| f.strip_suffix(".txt")).unwrap_or_default();
     let what = match response {
         Ok(a) if a.status == 200 && a.body == want.as_bytes() => return None,
-        Ok(a) if a.status == 200 => "the content is not what WeCom expects".to_owned(),
-        Ok(a) => format!("HTTP {}", a.status),
-        Err(trouble) => trouble.to_string(),
+        Ok(a) if a.status == 200 => message!("the content is not what WeCom expects"),
+        Ok(a) => a.shown(),
+        Err(trouble) => trouble.message(),
     };
-    let remedy =
-        "restart the gate if the name is new in its configuration; a proxy in front must pass this path on";
+    let remedy = message!(
+        "restart the gate if the name is new in its configuration; a proxy in front must pass this path on"
+    );
     Some(Finding::new(file, what, remedy))
 }
 
@@ -122,7 +140,7 @@ mod tests {
             (Ok(response(302)), "HTTP 302"),
             (Err(HttpError::Timeout), "within"),
         ] {
-            assert!(file_finding(file, &response).unwrap().what.contains(words), "{response:?}");
+            assert!(file_finding(file, &response).unwrap().what.to_string().contains(words), "{response:?}");
         }
     }
 }

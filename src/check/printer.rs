@@ -76,7 +76,7 @@ fn coloured(step: &Step) -> String {
         writeln!(text, "{name}")
     } else {
         let dim = Style::new().dimmed();
-        writeln!(text, "{name:<24}{dim} {}{dim:#}", clean(&step.detail))
+        writeln!(text, "{name:<24}{dim} {}{dim:#}", clean(&step.detail.to_string()))
     };
     for (i, finding) in step.findings.iter().enumerate() {
         let _ = writeln!(text, "  {:>3}. {finding}", i + 1);
@@ -110,9 +110,9 @@ impl fmt::Display for Finding {
         if let Some(place) = &self.place {
             write!(f, " ({place})")?;
         }
-        write!(f, ": {}", clean(&self.what))?;
+        write!(f, ": {}", clean(&self.what.to_string()))?;
         if !self.remedy.is_empty() {
-            write!(f, "\n       -> {}", clean(&self.remedy))?;
+            write!(f, "\n       -> {}", clean(&self.remedy.to_string()))?;
         }
         Ok(())
     }
@@ -136,6 +136,7 @@ impl fmt::Display for Links {
 mod tests {
     use super::*;
     use crate::check::report::Verdict;
+    use crate::message::Message;
 
     /// The whole report, without colours.
     fn plain(report: &Report) -> String {
@@ -145,17 +146,18 @@ mod tests {
 
     #[test]
     fn a_list_for_people() {
-        let warning = Verdict::warning("origin", "is plain http", "use https").with_detail("x");
+        let text = |text: &str| Message::verbatim(text);
+        let warning =
+            Verdict::warning("origin", text("is plain http"), text("use https")).with_detail(text("x"));
         let steps = vec![
-            Step::new(Id::Configuration, None, Verdict::ok("")),
-            Step::new(Id::WecomSecret, Some("office"), Verdict::ok("accepted")),
+            Step::new(Id::Configuration, None, Verdict::ok(text(""))),
+            Step::new(Id::WecomSecret, Some("office"), Verdict::ok(text("accepted"))),
             Step::new(Id::Origin, None, warning),
-            Step::new(Id::Redis, None, Verdict::skipped("not set")),
-            Step::new(Id::Tls, None, Verdict::failed("listen.cert", "is over", "renew it")),
+            Step::new(Id::Redis, None, Verdict::skipped(text("not set"))),
+            Step::new(Id::Tls, None, Verdict::failed("listen.cert", text("is over"), text("renew it"))),
         ];
-        let text = plain(&Report::new(steps, None));
         assert_eq!(
-            text,
+            plain(&Report::new(steps, None)),
             "ok      configuration\n\
              ok      wecom_secret [office]    accepted\n\
              warning origin                   x\n    1. origin: is plain http\n       -> use https\n\
@@ -168,7 +170,8 @@ mod tests {
     #[test]
     fn foreign_text_cannot_control_the_terminal() {
         let hostile = "a\x1b]0;title\x07b\x1b[2J\r\nFAKE ok";
-        let verdict = Verdict::failed(hostile, hostile, hostile).with_detail(hostile);
+        let verdict = Verdict::failed(hostile, Message::verbatim(hostile), Message::verbatim(hostile))
+            .with_detail(Message::verbatim(hostile));
         let text = coloured(&Step::new(Id::Member, None, verdict));
         let own =
             text.replace("\x1b[31m", "").replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "");

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Config;
+use crate::message::message;
 
 /// The ports at which NocoBase would be found if its own port were published: those of its nodes, except the gate's.
 fn ports(config: &Config) -> Vec<u16> {
@@ -27,10 +28,10 @@ pub(super) async fn check(http: &Http, config: &Config) -> Verdict {
     let found = tokio::net::lookup_host((host.trim_matches(['[', ']']), 0)).await;
     let addresses: Vec<IpAddr> = found.map(|all| all.map(|a| a.ip()).collect()).unwrap_or_default();
     if addresses.is_empty() {
-        return Verdict::skipped("the host of origin cannot be resolved");
+        return Verdict::skipped(message!("the host of origin cannot be resolved"));
     }
     if addresses.iter().all(IpAddr::is_loopback) {
-        return Verdict::skipped("origin is a loopback address");
+        return Verdict::skipped(message!("origin is a loopback address"));
     }
     let mut responses = Vec::new();
     for port in ports(config) {
@@ -48,14 +49,21 @@ fn verdict(host: &str, responses: &[(u16, Result<HttpResponse, HttpError>)]) -> 
         .map(|(port, _)| {
             Finding::new(
                 "upstream.nodes",
-                format!("NocoBase answers at http://{host}:{port} from here, bypassing the gate; others may be able to reach it there, too"),
-                "let NocoBase listen on 127.0.0.1 or a private network (Docker: publish 127.0.0.1:13000:13000, as what Docker \
-                 publishes passes ufw by); if a firewall closes that port to others, nothing need be done",
+                message!(
+                    "NocoBase answers at {url} from here, bypassing the gate; others may be able to reach it there, too",
+                    url = format!("http://{host}:{port}")
+                ),
+                message!(
+                    "let NocoBase listen on 127.0.0.1 or a private network (Docker: publish 127.0.0.1:13000:13000, as what \
+                     Docker publishes passes ufw by); if a firewall closes that port to others, nothing need be done"
+                ),
             )
         })
         .collect();
     match findings.is_empty() {
-        true => Verdict::ok("NocoBase cannot be reached at the host of origin except through the gate"),
+        true => {
+            Verdict::ok(message!("NocoBase cannot be reached at the host of origin except through the gate"))
+        }
         false => Verdict::found(StepOutcome::Warning, findings),
     }
 }

@@ -2,44 +2,56 @@
 
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Redis;
+use crate::message::{Message, message};
 use crate::shared::{ProbeResult, RedisError};
 
 /// Oldest major version that has streams.
 const MIN_VERSION: u32 = 5;
 const ABOUT: &str = "session.redis";
-const RIGHTS: &str = "give its user what the gate needs, in redis-cli: ACL SETUSER <user> ~wecom-gate:* +set +get +del \
-    +expire +xadd +xread +xrevrange +select +info, with access.admins also +rpush +ltrim +lrange";
+/// The rights of the gate's user in Redis.
+const RIGHTS: &str =
+    "ACL SETUSER <user> ~wecom-gate:* +set +get +del +expire +xadd +xread +xrevrange +select +info";
+/// Those that the console needs in addition.
+const RIGHTS_OF_CONSOLE: &str = "+rpush +ltrim +lrange";
 
 pub(super) fn verdict(redis: &Redis, response: &Result<ProbeResult, RedisError>) -> Verdict {
     let at = &redis.address;
     let found = match response {
         Ok(found) => found,
-        Err(why) => return Verdict::failed(ABOUT, format!("Redis at {at}: {why}"), remedy(why)),
+        Err(why) => {
+            let what = message!("Redis at {at}: {why}", at, why = why.message());
+            return Verdict::failed(ABOUT, what, remedy(why));
+        }
     };
     let mut findings: Vec<Finding> = Vec::new();
     let mut outcome = StepOutcome::Ok;
     for (command, why) in &found.refused {
-        findings.push(Finding::new(ABOUT, format!("Redis at {at} refuses {command}: {why}"), remedy(why)));
+        let refused = why.message();
+        let what = message!("Redis at {at} refuses {command}: {why}", at, command = *command, why = refused);
+        findings.push(Finding::new(ABOUT, what, remedy(why)));
         outcome = StepOutcome::Failed;
     }
     let version = found.version.as_deref();
     if version.is_some_and(|version| major(version).is_none_or(|major| major < MIN_VERSION)) {
-        let what = format!("Redis at {at} has version {}", version.unwrap_or_default());
-        findings.push(Finding::new(ABOUT, what, "install Redis 5 or newer, or Valkey"));
+        let version = version.unwrap_or_default();
+        let what = message!("Redis at {at} has version {version}", at, version);
+        findings.push(Finding::new(ABOUT, what, message!("install Redis 5 or newer, or Valkey")));
         outcome = StepOutcome::Failed;
     }
     if let Some(rule) = &found.eviction_policy {
-        let what = format!("Redis at {at} discards keys when it is full ({rule})");
-        let remedy = "set maxmemory-policy to noeviction, or give the gate a Redis of its own: \
-            the nodes then no longer share the discarded data";
+        let what = message!("Redis at {at} discards keys when it is full ({rule})", at, rule);
+        let remedy = message!(
+            "set maxmemory-policy to noeviction, or give the gate a Redis of its own: the nodes then no longer share the \
+             discarded data"
+        );
         findings.push(Finding::new(ABOUT, what, remedy));
         if outcome == StepOutcome::Ok {
             outcome = StepOutcome::Warning;
         }
     }
     let seen = match version {
-        Some(version) => format!("Redis {version} at {at}"),
-        None => format!("Redis at {at}; its version is unknown"),
+        Some(version) => message!("Redis {version} at {at}", version, at),
+        None => message!("Redis at {at}; its version is unknown", at),
     };
     Verdict::found(outcome, findings).with_detail(seen)
 }
@@ -48,31 +60,39 @@ fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-fn remedy(why: &RedisError) -> &'static str {
+fn remedy(why: &RedisError) -> Message {
     match why {
-        RedisError::NotYet | RedisError::Refused => {
+        RedisError::NotYet | RedisError::Refused => message!(
             "start Redis; correct host and port; let Redis listen on that address (`bind` in redis.conf)"
-        }
-        RedisError::Address => "correct session.redis",
-        RedisError::Slow => {
+        ),
+        RedisError::Address => message!("correct session.redis"),
+        RedisError::Slow => message!(
             "see whether a firewall is in between, another program listens there, or only one side speaks TLS (redis:// and \
              rediss:// are not the same)"
-        }
-        RedisError::Io(_) => {
+        ),
+        RedisError::Io(_) => message!(
             "correct the host; redis:// and rediss:// (TLS) are not the same; with TLS, the system must trust its certificate"
-        }
-        RedisError::Password => {
+        ),
+        RedisError::Password => message!(
             "compare with requirepass or the ACL user in Redis: redis://user:password@host, special characters \
              percent-encoded; leave it out where Redis asks for none"
-        }
-        RedisError::NoPassword => {
+        ),
+        RedisError::NoPassword => message!(
             "put the password into session.redis or a file for session.redis_file: redis://:password@host"
+        ),
+        RedisError::MayNot => message!(
+            "give its user what the gate needs, in redis-cli: {command}, with access.admins also {more}",
+            command = RIGHTS,
+            more = RIGHTS_OF_CONSOLE
+        ),
+        RedisError::Replica => message!("name the primary"),
+        RedisError::Cluster => {
+            message!("use a single Redis, with replicas if you like; a cluster is not supported")
         }
-        RedisError::MayNot => RIGHTS,
-        RedisError::Replica => "name the primary",
-        RedisError::Cluster => "use a single Redis, with replicas if you like; a cluster is not supported",
-        RedisError::NotRedis => "another program listens there: correct host and port; TLS needs rediss://",
-        RedisError::Code(_) | RedisError::Other => "look at the log of Redis",
+        RedisError::NotRedis => {
+            message!("another program listens there: correct host and port; TLS needs rediss://")
+        }
+        RedisError::Code(_) | RedisError::Other => message!("look at the log of Redis"),
     }
 }
 
@@ -96,7 +116,7 @@ mod tests {
         for version in ["5.0.14", "7.0.15", "8.2.0", "10.0"] {
             let verdict = of(Ok(found(version)));
             assert_eq!(
-                (verdict.outcome, verdict.detail),
+                (verdict.outcome, verdict.detail.to_string()),
                 (StepOutcome::Ok, format!("Redis {version} at h:6379"))
             );
         }
@@ -123,7 +143,8 @@ mod tests {
             let verdict = of(Err(why));
             assert_eq!(verdict.outcome, StepOutcome::Failed);
             let f = &verdict.findings[0];
-            assert!(f.what.contains(what) && f.remedy.contains(remedy), "{f:?}");
+            let shown = (f.what.to_string(), f.remedy.to_string());
+            assert!(shown.0.contains(what) && shown.1.contains(remedy), "{f:?}");
         }
     }
 
@@ -132,7 +153,10 @@ mod tests {
         let refused = vec![("XADD", RedisError::MayNot), ("SET", RedisError::Code("OOM".into()))];
         let verdict = of(Ok(ProbeResult { refused, ..found("7.0.15") }));
         assert_eq!((verdict.outcome, verdict.findings.len()), (StepOutcome::Failed, 2));
-        assert!(verdict.findings[0].what.contains("XADD") && verdict.findings[0].remedy.contains("+xadd"));
+        let shown = (verdict.findings[0].what.to_string(), verdict.findings[0].remedy.to_string());
+        assert!(
+            shown.0.contains("XADD") && shown.1.contains("+xadd") && shown.1.ends_with(RIGHTS_OF_CONSOLE)
+        );
     }
 
     #[test]

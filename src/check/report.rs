@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::links::{Links, all_links};
 use super::steps::Id;
 use crate::config::Config;
+use crate::message::{Message, message};
 
 /// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,15 +33,15 @@ pub(crate) struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
     /// What was found.
-    pub(crate) what: String,
+    pub(crate) what: Message,
     /// What to do about it; empty if nothing need be done.
-    pub(crate) remedy: String,
+    pub(crate) remedy: Message,
 }
 
 impl Finding {
     /// Without value and place.
-    pub(crate) fn new(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { about: about.into(), value: None, place: None, what: what.into(), remedy: remedy.into() }
+    pub(crate) fn new(about: impl Into<String>, what: Message, remedy: Message) -> Self {
+        Self { about: about.into(), value: None, place: None, what, remedy }
     }
 }
 
@@ -50,40 +51,40 @@ pub struct Verdict {
     /// Its outcome.
     pub(crate) outcome: StepOutcome,
     /// One line: what was seen, or why the step was skipped; may be empty.
-    pub(crate) detail: String,
+    pub(crate) detail: Message,
     /// Problems; empty if there are none.
     pub(crate) findings: Vec<Finding>,
 }
 
 impl Verdict {
     /// No problem.
-    pub(crate) fn ok(detail: impl Into<String>) -> Self {
-        Self { outcome: StepOutcome::Ok, detail: detail.into(), findings: Vec::new() }
+    pub(crate) fn ok(detail: Message) -> Self {
+        Self { outcome: StepOutcome::Ok, detail, findings: Vec::new() }
     }
     /// Not checked.
-    pub(crate) fn skipped(why: impl Into<String>) -> Self {
-        Self { outcome: StepOutcome::Skipped, detail: why.into(), findings: Vec::new() }
+    pub(crate) fn skipped(why: Message) -> Self {
+        Self { outcome: StepOutcome::Skipped, detail: why, findings: Vec::new() }
+    }
+    /// Not checked, because this step has failed.
+    pub(crate) fn after_failed(step: Id) -> Self {
+        Self::skipped(message!("{step} failed", step = step.name()))
     }
     /// One problem that someone should look at.
-    pub(crate) fn warning(
-        about: impl Into<String>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn warning(about: impl Into<String>, what: Message, remedy: Message) -> Self {
         Self::found(StepOutcome::Warning, vec![Finding::new(about, what, remedy)])
     }
     /// One problem that must be corrected.
-    pub fn failed(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn failed(about: impl Into<String>, what: Message, remedy: Message) -> Self {
         Self::found(StepOutcome::Failed, vec![Finding::new(about, what, remedy)])
     }
     /// With these findings.
     pub(crate) fn found(outcome: StepOutcome, findings: Vec<Finding>) -> Self {
-        Self { outcome, detail: String::new(), findings }
+        Self { outcome, detail: Message::default(), findings }
     }
     /// Adds a line about what was seen.
     #[must_use]
-    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
+    pub fn with_detail(mut self, detail: Message) -> Self {
+        self.detail = detail;
         self
     }
 }
@@ -91,6 +92,9 @@ impl Verdict {
 /// One step of the setup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
+    /// Which one.
+    #[serde(skip)]
+    pub(crate) id: Id,
     /// Never changes, for example `configuration`.
     pub(crate) name: &'static str,
     /// The `[[wecom]]` entry that the step is about.
@@ -99,8 +103,8 @@ pub struct Step {
     /// Its outcome.
     pub(crate) outcome: StepOutcome,
     /// One line: what was seen, or why the step was skipped.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) detail: String,
+    #[serde(skip_serializing_if = "Message::is_empty")]
+    pub(crate) detail: Message,
     /// Problems; empty if there are none.
     pub(crate) findings: Vec<Finding>,
 }
@@ -109,7 +113,7 @@ impl Step {
     /// A step with its verdict.
     pub fn new(id: Id, entry: Option<&str>, verdict: Verdict) -> Self {
         let Verdict { outcome, detail, findings } = verdict;
-        Self { name: id.name(), entry: entry.map(str::to_owned), outcome, detail, findings }
+        Self { id, name: id.name(), entry: entry.map(str::to_owned), outcome, detail, findings }
     }
 }
 

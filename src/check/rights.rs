@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::nocobase::{Api, ApiResult};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy};
+use crate::message::{Message, message};
 
 /// A permission: a table and what the gate does with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) struct Right {
     /// The fields that the gate reads or writes.
     fields: Vec<&'static str>,
     /// What it is needed for.
-    purpose: &'static str,
+    purpose: Message,
 }
 
 /// The result of trying a permission.
@@ -27,7 +28,7 @@ pub(super) enum RightStatus {
     Allowed,
     Denied,
     /// Neither allowed nor refused.
-    Unclear(String),
+    Unclear(Message),
 }
 
 /// The permissions that this configuration needs.
@@ -53,20 +54,25 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
     let profile = rules.update_profile.iter().map(|field| field.name());
     view_users.extend(profile.filter(|name| *name != "email" || !rules.match_by.contains(&MatchBy::Email)));
     let mut all = vec![
-        right("users", "view", &view_users, "finding a member's user"),
-        right("usersAuthenticators", "view", &["uuid", "userId", "authenticator"], "finding bindings"),
+        right("users", "view", &view_users, message!("finding a member's user")),
+        right(
+            "usersAuthenticators",
+            "view",
+            &["uuid", "userId", "authenticator"],
+            message!("finding bindings"),
+        ),
         right(
             "usersAuthenticators",
             "create",
             &["uuid", "userId", "authenticator", "nickname", "avatar", "meta"],
-            "binding a member to a user",
+            message!("binding a member to a user"),
         ),
-        right("issuedTokens", "view", &["id"], "checking that a session is registered"),
+        right("issuedTokens", "view", &["id"], message!("checking that a session is registered")),
         right(
             "issuedTokens",
             "create",
             &["id", "jti", "signInTime", "issuedTime", "userId", "authenticator"],
-            "registering a session",
+            message!("registering a session"),
         ),
     ];
     if rules.auto_create_user {
@@ -74,14 +80,16 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
         if !rules.default_roles.is_empty() {
             fields.push("roles");
         }
-        all.push(right("users", "create", &fields, "creating users (auto_create_user)"));
+        all.push(right("users", "create", &fields, message!("creating users (auto_create_user)")));
     }
     if roles {
-        all.push(right("users", "update", &["roles"], "assigning and removing roles ([[wecom.roles]])"));
+        let purpose = message!("assigning and removing roles ([[wecom.roles]])");
+        all.push(right("users", "update", &["roles"], purpose));
     }
     let profile: Vec<&str> = rules.update_profile.iter().map(|field| field.name()).collect();
     if !profile.is_empty() {
-        all.push(right("users", "update", &profile, "keeping names and addresses current (update_profile)"));
+        let purpose = message!("keeping names and addresses current (update_profile)");
+        all.push(right("users", "update", &profile, purpose));
     }
     all
 }
@@ -137,8 +145,8 @@ fn tried(response: &ApiResult) -> RightStatus {
         // 400: permitted, but then rejected as invalid.
         Ok(a) if matches!(a.status, 200 | 400) => RightStatus::Allowed,
         Ok(a) if a.status == 403 => RightStatus::Denied,
-        Ok(a) => RightStatus::Unclear(format!("HTTP {}", a.status)),
-        Err(trouble) => RightStatus::Unclear(trouble.to_string()),
+        Ok(a) => RightStatus::Unclear(a.shown()),
+        Err(trouble) => RightStatus::Unclear(trouble.message()),
     }
 }
 
@@ -169,7 +177,7 @@ impl Role<'_> {
     }
 
     /// What it may do beyond what is needed, in words.
-    fn too_much(&self, rights: &[(Right, RightStatus)]) -> Vec<&'static str> {
+    fn too_much(&self, rights: &[(Right, RightStatus)]) -> Vec<Message> {
         let has = |path: &str, test: fn(&str) -> bool| {
             let list = self.0.pointer(path).and_then(Value::as_array);
             list.is_some_and(|l| l.iter().filter_map(Value::as_str).any(test))
@@ -179,16 +187,16 @@ impl Role<'_> {
         };
         let mut all = Vec::new();
         if self.allows_all() {
-            all.push("everything (it is the root role)");
+            all.push(message!("everything (it is the root role)"));
         }
         if has("/snippets", |s| !s.starts_with('!') && s.starts_with("pm")) {
-            all.push("configure plugins");
+            all.push(message!("configure plugins"));
         }
         if has("/snippets", |s| !s.starts_with('!') && s.starts_with("ui")) {
-            all.push("configure pages");
+            all.push(message!("configure pages"));
         }
         if has("/strategy/actions", |_| true) {
-            all.push("use every table by a general permission");
+            all.push(message!("use every table by a general permission"));
         }
         // With rules about roles this one is needed; no other field may be changed.
         let roles_alone = rights.iter().any(|(r, _)| (r.table, r.action) == ("users", "update"))
@@ -197,10 +205,10 @@ impl Role<'_> {
         if acts(|k| (k.contains(":update") && k != "users:update") || k.contains(":destroy"))
             || (acts(|k| k == "users:update") && !roles_alone)
         {
-            all.push("change or delete rows");
+            all.push(message!("change or delete rows"));
         }
         if acts(|k| !["users:", "usersAuthenticators:", "issuedTokens:"].iter().any(|t| k.starts_with(t))) {
-            all.push("use other tables");
+            all.push(message!("use other tables"));
         }
         all
     }
@@ -212,8 +220,8 @@ pub(super) fn verdict(
     role: Option<&Value>,
     roles: Option<&Roles>,
 ) -> Verdict {
-    const WHERE: &str =
-        "NocoBase → Settings → Users & Permissions → the role → Data sources → Main → Actions";
+    let place =
+        || message!("NocoBase → Settings → Users & Permissions → the role → Data sources → Main → Actions");
     let role = role.map(Role);
     let (mut failed, mut warnings) = (Vec::new(), Vec::new());
     for (right, tried) in tries {
@@ -221,28 +229,38 @@ pub(super) fn verdict(
         match tried {
             RightStatus::Denied => failed.push(Finding::new(
                 about,
-                format!("the service account may not do this; it is needed for {}", right.purpose),
-                format!(
-                    "{WHERE}: {}, tick {} with the fields {}",
-                    right.table,
-                    right.action,
-                    right.fields.join(", ")
+                message!(
+                    "the service account may not do this; it is needed for {purpose}",
+                    purpose = right.purpose.clone()
+                ),
+                message!(
+                    "{place}: {table}, tick {action} with the fields {fields}",
+                    place = place(),
+                    table = right.table,
+                    action = right.action,
+                    fields = right.fields.join(", ")
                 ),
             )),
             RightStatus::Unclear(why) => {
-                warnings.push(Finding::new(about, format!("could not be tried: {why}"), "check again"))
+                let what = message!("could not be tried: {why}", why = why.clone());
+                warnings.push(Finding::new(about, what, message!("check again")));
             }
             RightStatus::Allowed => {
                 let missing = role.as_ref().map(|r| r.missing(right)).unwrap_or_default();
                 if !missing.is_empty() {
                     failed.push(Finding::new(
                         about,
-                        format!(
-                            "the service account may do this, but not with the fields {}; it is needed for {}",
-                            missing.join(", "),
-                            right.purpose
+                        message!(
+                            "the service account may do this, but not with the fields {fields}; it is needed for {purpose}",
+                            fields = missing.join(", "),
+                            purpose = right.purpose.clone()
                         ),
-                        format!("{WHERE}: {}, {}: tick these fields", right.table, right.action),
+                        message!(
+                            "{place}: {table}, {action}: tick these fields",
+                            place = place(),
+                            table = right.table,
+                            action = right.action
+                        ),
                     ));
                 }
             }
@@ -250,28 +268,37 @@ pub(super) fn verdict(
     }
     let too_much = role.as_ref().map(|r| r.too_much(tries)).unwrap_or_default();
     if !too_much.is_empty() {
+        let rights = Message::joined(too_much, |first, second| message!("{first}; {second}", first, second));
         warnings.push(Finding::new(
             "nocobase.service_user, service_token",
-            format!("the service account may do more than it needs: {}", too_much.join("; ")),
-            "give it a separate role with only these rights: docs/install.md, section 5",
+            message!("the service account may do more than it needs: {rights}", rights),
+            message!("give it a separate role with only these rights: docs/install.md, section 5"),
         ));
     }
     if let Some(unknown) = roles.and_then(|r| r.unknown.as_ref()).filter(|u| !u.is_empty()) {
         warnings.push(Finding::new(
             "wecom.roles",
-            format!("NocoBase has no role {}", unknown.join(", ")),
-            "give the role's \"Role UID\", not its title: NocoBase → Settings → Users & Permissions → Roles",
+            message!("NocoBase has no role {names}", names = unknown.join(", ")),
+            message!(
+                "give the role's \"Role UID\", not its title: NocoBase → Settings → Users & Permissions → Roles"
+            ),
         ));
     }
-    let untold = roles.filter(|r| r.unknown.is_none()).map(|r| {
-        let named = r.named.join(", ");
-        format!("; with these rights it cannot be checked whether the roles exist: {named} (the gate warns at a sign-in)")
-    });
-    let names = |t: &[(Right, RightStatus)]| {
-        t.iter().map(|(r, _)| format!("{}:{}", r.table, r.action)).collect::<Vec<_>>().join(", ")
+    let rights = || {
+        let names = tries.iter().map(|(right, _)| format!("{}:{}", right.table, right.action));
+        Message::verbatim(names.collect::<Vec<_>>().join(", "))
     };
     let outcome = match (failed.is_empty(), warnings.is_empty()) {
-        (true, true) => return Verdict::ok(names(tries) + &untold.unwrap_or_default()),
+        (true, true) => {
+            return Verdict::ok(match roles.filter(|roles| roles.unknown.is_none()) {
+                Some(roles) => message!(
+                    "{rights}; with these rights it cannot be checked whether the roles exist: {roles} (the gate warns at a sign-in)",
+                    rights = rights(),
+                    roles = roles.named.join(", ")
+                ),
+                None => rights(),
+            });
+        }
         (true, false) => StepOutcome::Warning,
         _ => StepOutcome::Failed,
     };

@@ -16,6 +16,7 @@ use super::report::{Finding, Report, StepOutcome, Verdict};
 use super::steps::Id;
 use super::{acme, clock, files, member, origin, private, redis, tls};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded};
+use crate::message::{Message, message};
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use progress::Steps;
 
@@ -55,7 +56,7 @@ pub async fn run(
         steps.add(Id::Files, None, files::check(named, &written));
         if options.offline {
             for id in Id::ALL.into_iter().skip(3) {
-                steps.add(id, None, Verdict::skipped("--offline"));
+                steps.add(id, None, Verdict::skipped(Message::verbatim("--offline")));
             }
         } else {
             online(config, options, &mut steps).await;
@@ -72,14 +73,15 @@ pub async fn run(
     Ok(report)
 }
 
-/// The first step: is the configuration valid?
+/// The first step: is the configuration valid? The console leaves it out, because the gate runs with this configuration: what is
+/// wrong with one is not translated.
 pub(super) fn configuration(loaded: &Result<Loaded, ConfigErrors>) -> Verdict {
     match loaded {
-        Ok(Loaded { warnings, .. }) if warnings.is_empty() => Verdict::ok(""),
+        Ok(Loaded { warnings, .. }) if warnings.is_empty() => Verdict::ok(Message::default()),
         Ok(Loaded { warnings, .. }) => {
             let finding = |warning: &String| {
                 let (about, what) = warning.split_once(": ").unwrap_or(("", warning));
-                Finding::new(about, what, "")
+                Finding::new(about, Message::verbatim(what), Message::default())
             };
             Verdict::found(StepOutcome::Warning, warnings.iter().map(finding).collect())
         }
@@ -88,8 +90,8 @@ pub(super) fn configuration(loaded: &Result<Loaded, ConfigErrors>) -> Verdict {
                 about: e.key.clone(),
                 value: e.value.clone(),
                 place: e.place.clone(),
-                what: e.problem.clone(),
-                remedy: e.remedy.clone(),
+                what: Message::verbatim(&e.problem),
+                remedy: Message::verbatim(&e.remedy),
             };
             Verdict::found(StepOutcome::Failed, errors.0.iter().map(of).collect())
         }
@@ -100,8 +102,8 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     let http = match Http::new(None) {
         Ok(http) => http,
         Err(why) => {
-            let remedy = "install the root certificates of this system (Debian: ca-certificates)";
-            steps.add(Id::Origin, None, Verdict::failed("TLS", why, remedy));
+            let remedy = message!("install the root certificates of this system (Debian: ca-certificates)");
+            steps.add(Id::Origin, None, Verdict::failed("TLS", Message::verbatim(why), remedy));
             return;
         }
     };
@@ -130,7 +132,8 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         Ok(nocobase) => Arc::new(nocobase),
         // A validated configuration cannot produce such a client, so this does not happen.
         Err(failure) => {
-            let verdict = Verdict::failed("nocobase", failure.to_string(), "correct [nocobase]");
+            let what = Message::verbatim(failure.to_string());
+            let verdict = Verdict::failed("nocobase", what, message!("correct [nocobase]"));
             steps.add(Id::NocobaseReachable, None, verdict);
             return;
         }
@@ -145,12 +148,12 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     steps
         .take(Id::Member, None, async {
             let Some(wanted) = &options.member else {
-                return Verdict::skipped(
-                    "--member USERID tries the sign-in of a member, without writing anything",
-                );
+                return Verdict::skipped(message!(
+                    "--member USERID tries the sign-in of a member, without writing anything"
+                ));
             };
             if !nocobase.healthy {
-                return Verdict::skipped("NocoBase failed");
+                return Verdict::skipped(message!("NocoBase failed"));
             }
             let (entry, userid) = match member::choose(config, wanted) {
                 Ok(chosen) => chosen,
@@ -169,7 +172,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                     };
                     member::verdict(&way, userid, config, name.as_deref(), nocobase.users.as_ref())
                 }
-                None => Verdict::skipped("WeCom failed"),
+                None => Verdict::skipped(message!("WeCom failed")),
             }
         })
         .await;
@@ -180,7 +183,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                     let lists = config.access.has_admins();
                     redis::verdict(redis, &crate::shared::probe(redis, &config.origin.url(), lists).await)
                 }
-                None => Verdict::skipped("session.redis is empty: each node works alone"),
+                None => Verdict::skipped(message!("session.redis is empty: each node works alone")),
             }
         })
         .await;
@@ -220,7 +223,12 @@ mod tests {
     fn every_error_of_the_configuration_is_a_finding() {
         let verdict = configuration(&load_str("oirgin = 'x'", []));
         assert_eq!(verdict.outcome, StepOutcome::Failed);
-        assert!(verdict.findings.iter().any(|f| f.about == "oirgin" && f.remedy == "did you mean `origin`?"));
+        assert!(
+            verdict
+                .findings
+                .iter()
+                .any(|f| f.about == "oirgin" && f.remedy == Message::verbatim("did you mean `origin`?"))
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The steps and their names, which never change, because programs read them.
 
+use crate::message::{Template, template};
+
 /// A step of the setup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Id {
@@ -114,6 +116,35 @@ impl Id {
             Id::Clock => "clock",
             Id::Member => "member",
             Id::Redis => "redis",
+        }
+    }
+
+    /// For people; programs read the name.
+    pub(crate) const fn title(self) -> Template {
+        match self {
+            Id::Configuration => template!("Configuration"),
+            Id::Tls => template!("The gate's own certificate"),
+            Id::Files => template!("Files and their permissions"),
+            Id::Acme => template!("Ordering of certificates (ACME)"),
+            Id::Origin => template!("The address that people open"),
+            Id::VerificationFile => template!("WeCom's domain verification file"),
+            Id::WecomReachable => template!("Connection to WeCom"),
+            Id::WecomSecret => template!("Corp id and secret"),
+            Id::WecomTrustedIp => template!("Trusted IP in WeCom"),
+            Id::WecomAgent => template!("The app in WeCom"),
+            Id::WecomCallbackDomain => template!("Callback domain in WeCom"),
+            Id::WecomVisibleRange => template!("Visible range of the app"),
+            Id::WecomRules => template!("Departments, tags and roles of the rules"),
+            Id::NocobaseReachable => template!("Connection to NocoBase"),
+            Id::NocobaseSecret => template!("NocoBase's token secret"),
+            Id::NocobaseService => template!("Service account in NocoBase"),
+            Id::NocobaseRights => template!("Permissions of the service account"),
+            Id::NocobaseSignUp => template!("NocoBase's own sign-up"),
+            Id::NocobaseUsers => template!("Users to match members with"),
+            Id::NocobasePrivate => template!("Ways around the gate"),
+            Id::Clock => template!("Clock"),
+            Id::Member => template!("Sign-in of one member"),
+            Id::Redis => template!("Redis"),
         }
     }
 }

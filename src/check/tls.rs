@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::certificate::{self, File, Leaf, Problem, section};
 use crate::config::{CertificateFiles, Config};
+use crate::message::{Message, message};
 
 /// Leaves enough time to renew it.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -18,9 +19,9 @@ const ORDERED: &str = "listen.acme";
 pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
     let pairs = config.listen.pairs();
     if pairs.is_empty() {
-        return Verdict::skipped(
-            "the gate has no TLS listener (listen.https): a proxy in front has the certificate",
-        );
+        return Verdict::skipped(message!(
+            "the gate has no TLS listener (listen.https): a proxy in front has the certificate"
+        ));
     }
     let read: Vec<_> = pairs.iter().map(read).collect();
     let host = &config.origin.host;
@@ -33,8 +34,10 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
         Read::Leaf(leaf) => ordered(&leaf, (i == for_origin).then_some(host), now),
         Read::Awaited => Verdict::warning(
             ORDERED,
-            "there is no certificate yet, or this user cannot see it",
-            "start the gate: it orders one (the step acme, the log and /readyz show why if none comes)",
+            message!("there is no certificate yet, or this user cannot see it"),
+            message!(
+                "start the gate: it orders one (the step acme, the log and /readyz show why if none comes)"
+            ),
         ),
         Read::Unusable(problem) => Verdict::found(StepOutcome::Failed, vec![unusable(pair, i, &problem)]),
     });
@@ -60,21 +63,22 @@ fn read(files: &CertificateFiles) -> Read {
 fn ordered(leaf: &Leaf, host: Option<&String>, now: SystemTime) -> Verdict {
     let lifetime = leaf.not_after.saturating_sub(leaf.not_before);
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
-    let remedy = "the gate's log and /readyz show why it has not been renewed";
+    let remedy = message!("the gate's log and /readyz show why it has not been renewed");
     if now >= leaf.not_after {
-        return Verdict::failed(ORDERED, "the certificate has expired", remedy);
+        return Verdict::failed(ORDERED, message!("the certificate has expired"), remedy);
     }
     if leaf.not_after.saturating_sub(now) < lifetime / 4 {
         let hours = leaf.not_after.saturating_sub(now) / 3600;
-        return Verdict::warning(ORDERED, format!("the certificate ends in {hours} hours"), remedy);
+        return Verdict::warning(ORDERED, message!("the certificate ends in {hours} hours", hours), remedy);
     }
+    let names = leaf.names.join(", ");
     if let Some(host) = host
         && !covers(leaf, host)
     {
-        let what = format!("the certificate is for {}; people open {host}", leaf.names.join(", "));
-        return Verdict::failed(ORDERED, what, "name the host of origin in listen.acme.domains");
+        let what = message!("the certificate is for {names}; people open {host}", names, host);
+        return Verdict::failed(ORDERED, what, message!("name the host of origin in listen.acme.domains"));
     }
-    Verdict::ok(format!("for {}, ordered by the gate, renewed in time", leaf.names.join(", ")))
+    Verdict::ok(message!("for {names}, ordered by the gate, renewed in time", names))
 }
 
 /// The worst outcome counts; all findings are reported.
@@ -85,8 +89,9 @@ fn together(verdicts: Vec<Verdict>) -> Verdict {
         (false, true) => StepOutcome::Warning,
         (false, false) => StepOutcome::Ok,
     };
-    let seen: Vec<&str> = verdicts.iter().map(|v| v.detail.as_str()).filter(|d| !d.is_empty()).collect();
-    let detail = if outcome == StepOutcome::Ok { seen.join("; ") } else { String::new() };
+    let seen = verdicts.iter().filter(|_| outcome == StepOutcome::Ok).map(|v| v.detail.clone());
+    let seen = seen.filter(|detail| !detail.is_empty());
+    let detail = Message::joined(seen, |first, second| message!("{first}; {second}", first, second));
     Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).with_detail(detail)
 }
 
@@ -99,10 +104,11 @@ fn unusable(
     let value = Some(format!("{:?}", path.display().to_string()));
     let finding = match files.ordered_for.is_empty() {
         true => {
-            Finding::new(format!("{}.{}", section(index), file.name()), problem.to_string(), problem.remedy())
+            Finding::new(format!("{}.{}", section(index), file.name()), problem.message(), problem.remedy())
         }
         false => {
-            Finding::new(ORDERED, problem.to_string(), "remove the file: the gate orders a new certificate")
+            let remedy = message!("remove the file: the gate orders a new certificate");
+            Finding::new(ORDERED, problem.message(), remedy)
         }
     };
     Finding { value, ..finding }
@@ -126,38 +132,47 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     let (begins, ends) = (seconds(leaf.not_before), seconds(leaf.not_after));
     let day = |t| humantime::format_rfc3339_seconds(t).to_string().chars().take(10).collect::<String>();
     let (mut failed, mut warnings) = (Vec::new(), Vec::new());
-    let mut fail = |what: String, remedy: &str| failed.push(Finding::new(&about, what, remedy));
+    let mut fail = |what: Message, remedy: Message| failed.push(Finding::new(&about, what, remedy));
     if now < begins {
-        fail(format!("is not valid before {}", day(begins)), "correct the clock, or wait until then");
+        let what = message!("is not valid before {day}", day = day(begins));
+        fail(what, message!("correct the clock, or wait until then"));
     }
     if now >= ends {
-        fail(format!("expired on {}", day(ends)), "renew it, then reload the gate (SIGHUP)");
+        let what = message!("expired on {day}", day = day(ends));
+        fail(what, message!("renew it, then reload the gate (SIGHUP)"));
     } else if ends < now + SOON {
         warnings.push(Finding::new(
             &about,
-            format!("ends on {}", day(ends)),
-            "renew it, then reload the gate (SIGHUP); let an ACME client do both",
+            message!("ends on {day}", day = day(ends)),
+            message!("renew it, then reload the gate (SIGHUP); let an ACME client do both"),
         ));
     }
     let mut names = leaf.names.clone();
     names.extend(leaf.addresses.iter().map(IpAddr::to_string));
-    let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+    let names = match names.is_empty() {
+        true => message!("no name"),
+        false => Message::verbatim(names.join(", ")),
+    };
     if let Some(host) = host
         && !covers(leaf, host)
     {
-        fail(format!("is for {names}; people open {host}"), "get a certificate for the host of origin");
+        let what = message!("is for {names}; people open {host}", names = names.clone(), host);
+        fail(what, message!("get a certificate for the host of origin"));
     }
     if leaf.self_signed {
         warnings.push(Finding::new(
             &about,
-            "is self-signed: browsers and WeCom will not trust it",
-            "for production get one from a public authority (certs/README.md)",
+            message!("is self-signed: browsers and WeCom will not trust it"),
+            message!("for production get one from a public authority (certs/README.md)"),
         ));
     } else if leaf.chain == 1 {
         warnings.push(Finding::new(
             &about,
-            "the file contains one certificate: most authorities need an intermediate certificate after it, without which phones refuse it",
-            "use the full chain (fullchain.pem)",
+            message!(
+                "the file contains one certificate: most authorities need an intermediate certificate after it, without which \
+                 phones refuse it"
+            ),
+            message!("use the full chain (fullchain.pem)"),
         ));
     }
     let (any_failed, any_warning) = (!failed.is_empty(), !warnings.is_empty());
@@ -165,7 +180,10 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     let outcome = match (any_failed, any_warning) {
         (true, _) => StepOutcome::Failed,
         (false, true) => StepOutcome::Warning,
-        (false, false) => return Verdict::ok(format!("for {}, until {}", host.unwrap_or(&names), day(ends))),
+        (false, false) => {
+            let names = host.map_or(names, Message::verbatim);
+            return Verdict::ok(message!("for {names}, until {day}", names, day = day(ends)));
+        }
     };
     Verdict::found(outcome, failed)
 }
@@ -220,7 +238,7 @@ mod tests {
         let finding = unusable(&files, 0, &problem);
         assert_eq!(finding.about, "listen.key");
         assert_eq!(finding.value.as_deref(), Some("\"/etc/a.pem\""));
-        assert!(finding.what.contains("does not belong") && !finding.remedy.is_empty());
+        assert!(finding.what.to_string().contains("does not belong") && !finding.remedy.is_empty());
         let ordered = CertificateFiles { ordered_for: vec!["a.test".into()], ..files };
         assert_eq!(unusable(&ordered, 0, &problem).about, "listen.acme");
     }
@@ -260,6 +278,7 @@ mod tests {
         let about: Vec<&str> = all.findings.iter().map(|f| f.about.as_str()).collect();
         assert_eq!(about, ["a.cert", "b.cert"]);
         let well = together(vec![one("listen", leaf()), one("a", leaf())]);
-        assert_eq!((well.outcome, well.detail.matches("until").count()), (StepOutcome::Ok, 2));
+        let detail = well.detail.to_string();
+        assert_eq!((well.outcome, detail.matches("until").count()), (StepOutcome::Ok, 2));
     }
 }

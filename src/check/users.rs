@@ -5,6 +5,7 @@ use serde_json::json;
 use super::nocobase::Api;
 use super::report::Verdict;
 use crate::config::{MatchBy, NocoBase};
+use crate::message::{Message, message};
 
 /// NocoBase's users, as the service account sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,49 +42,61 @@ impl Users {
         self.with.iter().all(|(_, count)| *count == 0)
     }
 
-    /// `3 of 12 users have a phone number`.
-    pub(super) fn sentence(&self) -> String {
-        let counts = self.with.iter().map(|(key, count)| format!("{count} have {}", words(*key)));
-        format!("of {} NocoBase users {}", self.all, counts.collect::<Vec<_>>().join(", "))
+    /// `of 12 NocoBase users 3 have a phone number`.
+    pub(super) fn sentence(&self) -> Message {
+        let counts = self.with.iter().map(|(key, count)| {
+            let count = *count;
+            match key {
+                MatchBy::Phone => message!("{count} have a phone number", count),
+                MatchBy::Email => message!("{count} have an e-mail address", count),
+                MatchBy::Username => message!("{count} have a user name", count),
+            }
+        });
+        let counts = Message::joined(counts, |first, second| message!("{first}, {second}", first, second));
+        message!("of {all} NocoBase users {counts}", all = self.all, counts)
     }
 }
 
-fn words(key: MatchBy) -> &'static str {
+fn words(key: MatchBy) -> Message {
     match key {
-        MatchBy::Phone => "a phone number",
-        MatchBy::Email => "an e-mail address",
-        MatchBy::Username => "a user name",
+        MatchBy::Phone => message!("a phone number"),
+        MatchBy::Email => message!("an e-mail address"),
+        MatchBy::Username => message!("a user name"),
     }
 }
 
 /// What happens to a member who matches no user.
-pub(super) fn otherwise(rules: &NocoBase) -> &'static str {
+pub(super) fn otherwise(rules: &NocoBase) -> Message {
     if rules.auto_create_user {
-        "a user is created for a member who matches none"
+        message!("a user is created for a member who matches none")
     } else {
-        "a member who matches none is refused (no_matching_user), on a page that names whom to ask"
+        message!("a member who matches none is refused (no_matching_user), on a page that names whom to ask")
     }
 }
 
 /// What to do if no user matches.
-pub(super) const REMEDY: &str = "enter the members' phone numbers in NocoBase (Settings → Users & Permissions → Users), or set \
-                                 nocobase.auto_create_user = true";
+pub(super) fn remedy() -> Message {
+    message!(
+        "enter the members' phone numbers in NocoBase (Settings → Users & Permissions → Users), or set \
+         nocobase.auto_create_user = true"
+    )
+}
 
 /// The step `nocobase_users`.
 pub(super) fn verdict(users: Option<&Users>, rules: &NocoBase) -> Verdict {
     let Some(users) = users else {
-        return Verdict::skipped("the service account cannot see how many users can be matched");
+        return Verdict::skipped(message!("the service account cannot see how many users can be matched"));
     };
-    let detail = format!("{}; {}", users.sentence(), otherwise(rules));
+    let detail = message!("{first}; {second}", first = users.sentence(), second = otherwise(rules));
     if !users.none() || rules.auto_create_user {
         return Verdict::ok(detail);
     }
-    let keys: Vec<_> = users.with.iter().map(|(key, _)| words(*key)).collect();
-    let what = format!(
-        "no NocoBase user has {}, so no member can be matched: everyone without a binding is refused (no_matching_user)",
-        keys.join(" or ")
+    let keys = users.with.iter().map(|(key, _)| words(*key));
+    let what = message!(
+        "no NocoBase user has {what}, so no member can be matched: everyone without a binding is refused (no_matching_user)",
+        what = Message::joined(keys, |first, second| message!("{first} or {second}", first, second))
     );
-    Verdict::warning("nocobase.match_by", what, REMEDY).with_detail(detail)
+    Verdict::warning("nocobase.match_by", what, remedy()).with_detail(detail)
 }
 
 #[cfg(test)]
@@ -99,16 +112,19 @@ mod tests {
         let some = verdict(Some(&users(3)), &rules);
         assert_eq!(some.outcome, StepOutcome::Ok);
         assert!(
-            some.detail.starts_with("of 12 NocoBase users 3 have a phone number; a member who"),
+            some.detail.to_string().starts_with("of 12 NocoBase users 3 have a phone number; a member who"),
             "{some:?}"
         );
         let none = verdict(Some(&users(0)), &rules);
         assert_eq!(none.outcome, StepOutcome::Warning);
-        assert!(none.findings[0].what.contains("everyone without a binding"), "{none:?}");
+        assert!(none.findings[0].what.to_string().contains("everyone without a binding"), "{none:?}");
         rules.auto_create_user = true;
         assert_eq!(verdict(Some(&users(0)), &rules).outcome, StepOutcome::Ok);
         assert_eq!(verdict(None, &rules).outcome, StepOutcome::Skipped);
         let both = Users { all: 2, with: vec![(MatchBy::Phone, 0), (MatchBy::Username, 1)] };
-        assert!(!both.none() && both.sentence().ends_with("0 have a phone number, 1 have a user name"));
+        assert!(
+            !both.none()
+                && both.sentence().to_string().ends_with("0 have a phone number, 1 have a user name")
+        );
     }
 }

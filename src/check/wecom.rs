@@ -1,13 +1,16 @@
 //! WeCom's side of one entry. One call, `agent/get`, shows most of it: how far it gets shows which step fails.
 
-use super::report::{Finding, StepOutcome, Verdict};
+use super::report::Verdict;
 use super::steps::Id;
 use crate::config::WeComEntry;
 use crate::error::Failure;
+use crate::message::{Message, message};
 use crate::wecom::{Agent, Call, Class, WeComError};
 
 /// Where the console keeps the app's settings.
-const APP: &str = "应用管理 → 自建 → the app (App Management → Custom-built → the app)";
+fn app() -> Message {
+    message!("应用管理 → 自建 → the app (App Management → Custom-built → the app)")
+}
 
 /// From the response to the steps. `plain`: the server speaks plain HTTP although `api_base` is https.
 pub(super) fn verdicts(
@@ -21,21 +24,24 @@ pub(super) fn verdicts(
     let mut failed: Option<Id> = None;
     for id in Id::WECOM_APP {
         let verdict = match (failed, response) {
-            (Some(before), _) => Verdict::skipped(format!("{} failed", before.name())),
+            (Some(before), _) => Verdict::after_failed(before),
             (None, Err(error)) if at_fault == Some(id) => {
                 failed = Some(id);
                 match plain && id == Id::WecomReachable {
                     true => Verdict::failed(
                         "wecom.api_base",
-                        format!("{} begins with https://, but the server speaks plain HTTP", entry.api_base),
-                        "correct the scheme or the port",
+                        message!(
+                            "{url} begins with https://, but the server speaks plain HTTP",
+                            url = entry.api_base.as_str()
+                        ),
+                        message!("correct the scheme or the port"),
                     ),
                     false => refusal(id, error, entry),
                 }
             }
             // Only gettoken failed: whether the address is trusted could not be tried.
             (None, Err(e)) if id == Id::WecomTrustedIp && e.call() == Call::GetToken => {
-                Verdict::skipped("there is no access token to try it with")
+                Verdict::skipped(message!("there is no access token to try it with"))
             }
             (None, Err(_)) => Verdict::ok(passed(id, entry)),
             (None, Ok(agent)) => seen(id, agent, entry, authority),
@@ -57,84 +63,102 @@ fn step_of(error: &WeComError) -> Id {
     }
 }
 
-fn passed(id: Id, entry: &WeComEntry) -> String {
+fn passed(id: Id, entry: &WeComEntry) -> Message {
     match id {
-        Id::WecomReachable => entry.api_base.as_str().trim_end_matches('/').to_owned(),
-        Id::WecomSecret => format!("WeCom knows {} and the secret", entry.corp_id),
-        Id::WecomTrustedIp => "WeCom accepts calls from this machine".into(),
-        _ => String::new(),
+        Id::WecomReachable => Message::verbatim(entry.api_base.as_str().trim_end_matches('/')),
+        Id::WecomSecret => message!("WeCom knows {corp_id} and the secret", corp_id = &entry.corp_id),
+        Id::WecomTrustedIp => message!("WeCom accepts calls from this machine"),
+        _ => Message::default(),
     }
 }
 
 fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
+    let url = entry.api_base.as_str();
     let what = match (error.errcode(), error.failure()) {
         (Some(60020), _) => match error.address() {
-            Some(ip) => format!("WeCom refuses calls from {ip} (errcode 60020)"),
-            None => "WeCom refuses calls from this machine's address (errcode 60020)".into(),
+            Some(address) => message!("WeCom refuses calls from {address} (errcode 60020)", address),
+            None => message!("WeCom refuses calls from this machine's address (errcode 60020)"),
         },
-        (Some(code), _) => format!(
-            "{} answers errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
-            error.call().name()
+        (Some(code), _) => message!(
+            "{call} answers errcode {code}; WeCom explains it at {page}",
+            call = error.call().name(),
+            code,
+            page = format!("https://open.work.weixin.qq.com/devtool/query?e={code}")
         ),
-        (None, Failure::WeComUnreachable) => format!("{} does not answer in time", entry.api_base),
-        (None, Failure::WeComRateLimited) => "WeCom refuses for now: too many calls (HTTP 429)".into(),
-        (None, _) => format!("{} answers, but not as WeCom's API does", entry.api_base),
+        (None, Failure::WeComUnreachable) => message!("{url} does not answer in time", url),
+        (None, Failure::WeComRateLimited) => message!("WeCom refuses for now: too many calls (HTTP 429)"),
+        (None, _) => message!("{url} answers, but not as WeCom's API does", url),
     };
     let (about, remedy) = match id {
         Id::WecomTrustedIp => (
             "企业可信IP",
             match error.address() {
-                Some(ip) => format!(
-                    "add {ip} in WeCom's console: {APP} → 开发者接口 → 企业可信IP (Developer API → Corporate trusted IP); \
-                     it counts after about a minute"
+                Some(address) => message!(
+                    "add {address} in WeCom's console: {app} → 开发者接口 → 企业可信IP (Developer API → Corporate trusted IP); \
+                     it counts after about a minute",
+                    address,
+                    app = app()
                 ),
-                None => format!(
-                    "add this machine's public address in WeCom's console: {APP} → 企业可信IP (Corporate trusted IP)"
+                None => message!(
+                    "add this machine's public address in WeCom's console: {app} → 企业可信IP (Corporate trusted IP)",
+                    app = app()
                 ),
             },
         ),
         Id::WecomSecret => (
             "wecom.secret",
-            sentence(&error.remedy())
-                + "CorpID: 我的企业 → 企业信息 → 企业ID (My Company → CorpID). Secret: "
-                + APP
-                + " → Secret",
+            with_place(
+                error,
+                message!(
+                    "CorpID: 我的企业 → 企业信息 → 企业ID (My Company → CorpID). Secret: {app} → Secret",
+                    app = app()
+                ),
+            ),
         ),
         Id::WecomAgent if matches!(error.errcode(), Some(48006 | 50003 | 50006 | 60031)) => (
             "wecom.agent_id",
-            format!("the app is switched off: enable it, {APP} → 已停用/启用 (Disabled/Enabled)"),
+            message!(
+                "the app is switched off: enable it, {app} → 已停用/启用 (Disabled/Enabled)",
+                app = app()
+            ),
         ),
-        Id::WecomAgent => ("wecom.agent_id", sentence(&error.remedy()) + "AgentId: " + APP),
-        _ if error.remedy().is_empty() => ("wecom.api_base", "wait a little, and check again".to_owned()),
-        _ => ("wecom.api_base", error.remedy()),
+        Id::WecomAgent => ("wecom.agent_id", with_place(error, message!("AgentId: {app}", app = app()))),
+        _ if error.remedy().is_empty() => ("wecom.api_base", message!("wait a little, and check again")),
+        _ => ("wecom.api_base", error.remedy_message()),
     };
     Verdict::failed(about, what, remedy)
 }
 
-/// With a full stop, if there is any text.
-fn sentence(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{text}. ") }
+/// The error's remedy, if it has one, and the place in WeCom's console.
+fn with_place(error: &WeComError, place: Message) -> Message {
+    match error.remedy_message() {
+        remedy if remedy.is_empty() => place,
+        remedy => message!("{first}. {second}", first = remedy, second = place),
+    }
 }
 
 fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
+    let (agent_id, name) = (&entry.agent_id, &agent.name);
     match id {
         Id::WecomAgent if agent.enabled => {
-            Verdict::ok(format!("{} \"{}\", enabled", entry.agent_id, agent.name))
+            Verdict::ok(message!("{id} \"{name}\", enabled", id = agent_id, name))
         }
         Id::WecomAgent => Verdict::failed(
             "wecom.agent_id",
-            format!("the app {} \"{}\" is switched off", entry.agent_id, agent.name),
-            format!("enable it: {APP} → 已停用/启用 (Disabled/Enabled)"),
+            message!("the app {id} \"{name}\" is switched off", id = agent_id, name),
+            message!("enable it: {app} → 已停用/启用 (Disabled/Enabled)", app = app()),
         ),
         Id::WecomCallbackDomain => callback_domain(&agent.oauth_domain, authority),
         Id::WecomVisibleRange if agent.users + agent.departments + agent.tags == 0 => Verdict::failed(
             "可见范围",
-            "no one sees the app, so no one can sign in",
-            format!("choose members, departments or tags: {APP} → 可见范围 (visible range)"),
+            message!("no one sees the app, so no one can sign in"),
+            message!("choose members, departments or tags: {app} → 可见范围 (visible range)", app = app()),
         ),
-        Id::WecomVisibleRange => Verdict::ok(format!(
-            "departments {}, tags {}, single members {}",
-            agent.departments, agent.tags, agent.users
+        Id::WecomVisibleRange => Verdict::ok(message!(
+            "departments {departments}, tags {tags}, single members {members}",
+            departments = agent.departments,
+            tags = agent.tags,
+            members = agent.users
         )),
         _ => Verdict::ok(passed(id, entry)),
     }
@@ -143,45 +167,53 @@ fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
 /// WeCom compares host and port of `redirect_uri` with this domain exactly (doc 91335). The callback domain of web login is a
 /// separate setting, which no API returns.
 fn callback_domain(domain: &str, authority: &str) -> Verdict {
-    let path = format!("{APP} → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain");
     if domain.eq_ignore_ascii_case(authority) {
-        return Verdict::ok(format!(
-            "{authority} (the one of web login, 企业微信授权登录, must be the same: WeCom's API does not show it)"
+        return Verdict::ok(message!(
+            "{authority} (the one of web login, 企业微信授权登录, must be the same: WeCom's API does not show it)",
+            authority
         ));
     }
     let what = if domain.is_empty() {
-        format!("the app has no OAuth callback domain; the gate's is {authority}")
+        message!("the app has no OAuth callback domain; the gate's is {authority}", authority)
     } else if domain.split(':').next().is_some_and(|h| authority.split(':').next() == Some(h)) {
-        format!(
-            "the app's OAuth callback domain is {domain}, the gate's is {authority}: the port must be the same, too"
+        message!(
+            "the app's OAuth callback domain is {domain}, the gate's is {authority}: the port must be the same, too",
+            domain,
+            authority
         )
     } else {
-        format!("the app's OAuth callback domain is {domain}, the gate's is {authority}")
+        message!("the app's OAuth callback domain is {domain}, the gate's is {authority}", domain, authority)
     };
-    Verdict::failed("可信域名", what, format!("set it to {authority}: {path}; or correct origin"))
+    let remedy = message!(
+        "set it to {authority}: {app} → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain; or correct \
+         origin",
+        authority,
+        app = app()
+    );
+    Verdict::failed("可信域名", what, remedy)
 }
 
 /// The step `wecom_rules`.
 pub(super) fn rules(response: Result<(), WeComError>, entry: &WeComEntry) -> Verdict {
-    let departments = entry.allow_departments.len();
-    let counts =
-        format!("{departments} departments, {} tags, {} roles", entry.allow_tags.len(), entry.roles.len());
     match response {
-        Ok(()) => Verdict::ok(counts),
+        Ok(()) => Verdict::ok(message!(
+            "{departments} departments, {tags} tags, {roles} roles",
+            departments = entry.allow_departments.len(),
+            tags = entry.allow_tags.len(),
+            roles = entry.roles.len()
+        )),
         Err(error) if error.failure() == Failure::RuleUnevaluable => Verdict::failed(
             "wecom.allow_departments, allow_tags, roles",
-            "one of the ids does not exist, or is outside the app's visible range",
-            format!(
-                "compare the ids with 通讯录 (Contacts) in WeCom's console, or widen {APP} → 可见范围 (visible range)"
+            message!("one of the ids does not exist, or is outside the app's visible range"),
+            message!(
+                "compare the ids with 通讯录 (Contacts) in WeCom's console, or widen {app} → 可见范围 (visible range)",
+                app = app()
             ),
         ),
-        Err(error) => Verdict::found(
-            StepOutcome::Failed,
-            vec![Finding::new(
-                "wecom",
-                format!("departments and tags cannot be read: {error}"),
-                error.remedy(),
-            )],
+        Err(error) => Verdict::failed(
+            "wecom",
+            message!("departments and tags cannot be read: {why}", why = error.to_string()),
+            error.remedy_message(),
         ),
     }
 }
@@ -195,6 +227,7 @@ pub(super) fn has_rules(entry: &WeComEntry) -> bool {
 mod tests {
     use super::*;
     use crate::check::links::tests::two;
+    use crate::check::report::StepOutcome;
 
     fn agent() -> Agent {
         Agent {
@@ -287,7 +320,7 @@ mod tests {
         assert_eq!(rules(Ok(()), entry).outcome, StepOutcome::Ok);
         let wrong = rules(Err(WeComError::rule_unevaluable(Call::Tag, Some(40068))), entry);
         assert!(
-            wrong.outcome == StepOutcome::Failed && wrong.findings[0].remedy.contains("通讯录"),
+            wrong.outcome == StepOutcome::Failed && wrong.findings[0].remedy.to_string().contains("通讯录"),
             "{wrong:?}"
         );
         assert_eq!(rules(Err(WeComError::unreachable(Call::Tag)), entry).outcome, StepOutcome::Failed);

@@ -66,7 +66,7 @@ fn trusted_ip(steps: &[Step]) -> TrustedIp {
     let Some(step) = steps.iter().find(|s| s.name == Id::WecomTrustedIp.name()) else {
         return TrustedIp::Unknown;
     };
-    let words = step.findings.first().map(|f| f.what.as_str()).unwrap_or_default();
+    let words = step.findings.first().map(|f| f.what.to_string()).unwrap_or_default();
     // "WeCom refuses calls from 203.0.113.9 (errcode 60020)"
     let mut addresses = words.split_whitespace().filter(|w| w.parse::<std::net::IpAddr>().is_ok());
     match (step.outcome, addresses.next()) {
@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::check::Verdict;
     use crate::init::given::Language;
+    use crate::message::Message;
 
     fn links() -> Links {
         Links {
@@ -95,8 +96,9 @@ mod tests {
 
     #[test]
     fn seven_steps_in_two_languages() {
-        let what = "WeCom refuses calls from 203.0.113.9 (errcode 60020)";
-        let refused = Step::new(Id::WecomTrustedIp, None, Verdict::failed("企业可信IP", what, "x"));
+        let text = |text: &str| Message::verbatim(text);
+        let what = text("WeCom refuses calls from 203.0.113.9 (errcode 60020)");
+        let refused = Step::new(Id::WecomTrustedIp, None, Verdict::failed("企业可信IP", what, text("x")));
         for (language, words) in [(Language::En, "Corporate trusted IP"), (Language::Zh, "企业可信IP，添加")]
         {
             let path = Path::new("/etc/wecom-gate/wecom-gate.toml");
@@ -114,7 +116,7 @@ mod tests {
             }
             assert!((1..=7).all(|i| text.contains(&format!("\n  {i}. "))), "{text}");
         }
-        let accepted = Step::new(Id::WecomTrustedIp, None, Verdict::ok("x"));
+        let accepted = Step::new(Id::WecomTrustedIp, None, Verdict::ok(text("x")));
         assert_eq!(trusted_ip(&[accepted]), TrustedIp::Accepted);
         assert_eq!(trusted_ip(&[]), TrustedIp::Unknown);
         let known = Links { verify_urls: vec!["https://nb.example.com/WW_verify_a.txt".into()], ..links() };

@@ -15,6 +15,7 @@ use super::print::print_line;
 use super::texts::Texts;
 use crate::check::{self, Id, Options, Printer, Step, StepOutcome};
 use crate::config::Loaded;
+use crate::message::Message;
 use crate::nocobase::NocoBase;
 
 /// Steps whose failure does not stop `init`: they concern WeCom's console, or the proxy in front of the gate, and both come
@@ -249,7 +250,7 @@ impl Interview<'_> {
                 && s.outcome != StepOutcome::Skipped
         };
         let Some(step) = report.steps.iter().find(|s| accepted(s)) else { return Ok(false) };
-        let detail = format!("{} {}", self.texts.secret_found, candidate.from);
+        let detail = Message::verbatim(format!("{} {}", self.texts.secret_found, candidate.from));
         Printer::default().done(&Step { detail, ..step.clone() })?;
         Ok(true)
     }

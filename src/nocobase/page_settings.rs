@@ -3,6 +3,8 @@
 
 use memchr::memmem;
 
+use crate::message::{Message, message};
+
 /// Longest value that is accepted.
 const MAX_LENGTH: usize = 512;
 
@@ -53,9 +55,9 @@ pub struct Mismatch {
     /// A configuration key, or a variable of NocoBase's environment.
     pub about: &'static str,
     /// What is wrong.
-    pub what: String,
+    pub what: Message,
     /// What to do about it.
-    pub remedy: String,
+    pub remedy: Message,
 }
 
 impl PageSettings {
@@ -73,8 +75,8 @@ impl PageSettings {
         if let Some(path) = self.app_public_path().filter(|path| *path != public_path) {
             found.push(Mismatch {
                 about: "nocobase.public_path",
-                what: format!("it is {public_path}, but NocoBase's page has {path}"),
-                remedy: format!("set it to {path}, NocoBase's APP_PUBLIC_PATH"),
+                what: message!("it is {public_path}, but NocoBase's page has {path}", public_path, path),
+                remedy: message!("set it to {path}, NocoBase's APP_PUBLIC_PATH", path),
             });
         }
         let api = format!("{}api", self.app_public_path().unwrap_or(public_path));
@@ -84,10 +86,15 @@ impl PageSettings {
                 let variable = if base.contains("://") { "API_BASE_URL" } else { "API_BASE_PATH" };
                 found.push(Mismatch {
                     about: variable,
-                    what: format!(
-                        "NocoBase's page calls its API at {base}, where the gate does not stand or know it"
+                    what: message!(
+                        "NocoBase's page calls its API at {base}, where the gate does not stand or know it",
+                        base
                     ),
-                    remedy: format!("leave {variable} out of NocoBase's environment, so that it is {api}/"),
+                    remedy: message!(
+                        "leave {variable} out of NocoBase's environment, so that it is {api}/",
+                        variable,
+                        api
+                    ),
                 });
             }
         }
@@ -97,8 +104,8 @@ impl PageSettings {
             if theirs != host {
                 found.push(Mismatch {
                     about: "WEBSOCKET_URL",
-                    what: format!("NocoBase's page opens its WebSocket at {url}, past the gate"),
-                    remedy: "leave WEBSOCKET_URL out of NocoBase's environment".into(),
+                    what: message!("NocoBase's page opens its WebSocket at {url}, past the gate", url),
+                    remedy: message!("leave WEBSOCKET_URL out of NocoBase's environment"),
                 });
             }
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::message::{Template, template};
+
 /// The version with which the gate is tested for each release.
 pub(crate) const TESTED: &str = "2.2.15";
 
@@ -43,7 +45,7 @@ pub struct Row {
     /// How far they are supported.
     pub support: Support,
     /// What that means, in a sentence.
-    pub means: &'static str,
+    pub means: Template,
 }
 
 /// All versions, in order; a row ends where the next one begins.
@@ -52,37 +54,41 @@ pub(crate) const TABLE: [Row; 6] = [
         versions: "up to 1.5",
         from: (0, 0),
         support: Support::Refused,
-        means: "no sign-in: NocoBase has no table issuedTokens there, so it cannot renew or end the gate's sessions; update NocoBase",
+        means: template!(
+            "no sign-in: NocoBase has no table issuedTokens there, so it cannot renew or end the gate's sessions; update NocoBase"
+        ),
     },
     Row {
         versions: "1.6 to 1.8",
         from: (1, 6),
         support: Support::Expected,
-        means: "should work as 1.9 does: read, not tried",
+        means: template!("should work as 1.9 does: read, not tried"),
     },
     Row {
         versions: "1.9, 2.0",
         from: (1, 9),
         support: Support::Tried,
-        means: "sign-in, sessions, sign-out, roles, uploads and sign-in by password work; there is no client below /v",
+        means: template!(
+            "sign-in, sessions, sign-out, roles, uploads and sign-in by password work; there is no client below /v"
+        ),
     },
     Row {
         versions: "2.1",
         from: (2, 1),
         support: Support::Tried,
-        means: "sign-in, sessions, sign-out, roles, uploads and sign-in by password work",
+        means: template!("sign-in, sessions, sign-out, roles, uploads and sign-in by password work"),
     },
     Row {
         versions: "2.2",
         from: (2, 2),
         support: Support::Tested,
-        means: "everything works; each release is tested with 2.2.15",
+        means: template!("everything works; each release is tested with 2.2.15"),
     },
     Row {
         versions: "2.3 and later 2.x",
         from: (2, 3),
         support: Support::Expected,
-        means: "should work as 2.2 does: the betas of 2.3 were read, not tried",
+        means: template!("should work as 2.2 does: the betas of 2.3 were read, not tried"),
     },
 ];
 
@@ -91,8 +97,10 @@ pub(crate) const LATER: Row = Row {
     versions: "3.x",
     from: (3, 0),
     support: Support::Unknown,
-    means: "not known: the sign-in of its client is written again, so that a page may not take the gate's session, or not see its \
-            end; try it before members depend on it",
+    means: template!(
+        "not known: the sign-in of its client is written again, so that a page may not take the gate's session, or not see its \
+            end; try it before members depend on it"
+    ),
 };
 
 /// A version as NocoBase reports it: `2.2.15`, `2.3.0-beta.3`.

@@ -13,11 +13,13 @@ use askama::Template;
 use check::{CHECK, encoded};
 pub(crate) use check::{Check, CheckStep, Finding, StepOutcome};
 
+use super::catalog;
 use super::kinds;
 use super::lang::Lang;
 use super::remedies;
 use super::rendered::{self, CONSOLE_SCRIPT, CONSOLE_STYLE, Rendered};
 use crate::error::Failure;
+use crate::message::Message;
 
 /// Shown on every page of the console.
 #[derive(Debug, Clone, Copy)]
@@ -262,6 +264,10 @@ impl<'a> Page<'a> {
 
     fn text(&self, key: &str) -> String {
         self.frame.lang.text(key)
+    }
+
+    fn message(&self, message: &Message) -> String {
+        catalog::translated(message, self.frame.lang)
     }
 
     fn script(&self) -> &'static str {

@@ -7,6 +7,7 @@ mod accent;
 mod account_form;
 mod app_card;
 mod appearance;
+mod catalog;
 pub(crate) mod console;
 mod kinds;
 mod lang;

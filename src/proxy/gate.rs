@@ -382,7 +382,7 @@ fn policy(config: &Config, about: &About) -> Result<Policy, String> {
 fn log_about(node: &str, about: &About, before: &About, public_path: &str, origin: &str) {
     if let Some(version) = about.version.as_ref().filter(|version| before.version.as_ref() != Some(version)) {
         let row = version.row();
-        let (support, means) = (row.support.name(), row.means);
+        let (support, means) = (row.support.name(), row.means.to_string());
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(event = "nocobase_version", node, %version, support, means, "version of NocoBase")
@@ -400,8 +400,8 @@ fn log_about(node: &str, about: &About, before: &About, public_path: &str, origi
                 event = "nocobase_settings",
                 node,
                 setting = mismatch.about,
-                reason = mismatch.what,
-                remedy = mismatch.remedy,
+                reason = %mismatch.what,
+                remedy = %mismatch.remedy,
                 "a setting of NocoBase does not fit the gate's"
             );
         }

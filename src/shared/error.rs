@@ -4,36 +4,49 @@ use std::error::Error as _;
 
 use redis::ErrorKind;
 
+use crate::message::{Message, message};
+
 /// Why a Redis command failed, in the gate's words and Redis's error codes. The messages of Redis and of the
 /// client library are left out: they may repeat what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.message())]
 pub(crate) enum RedisError {
-    #[error("not connected yet")]
     NotYet,
-    #[error("the address cannot be used")]
     Address,
-    #[error("the connection is refused")]
     Refused,
-    #[error("no response within a second")]
     Slow,
-    #[error("the connection fails: {0}")]
+    /// With the system's message.
     Io(String),
-    #[error("the password is wrong")]
     Password,
-    #[error("a password is required (NOAUTH)")]
     NoPassword,
-    #[error("this user lacks a permission that is needed (NOPERM)")]
     MayNot,
-    #[error("it is a replica (READONLY)")]
     Replica,
-    #[error("it is a cluster")]
     Cluster,
-    #[error("the response is not one of Redis")]
     NotRedis,
-    #[error("it responds {0}")]
+    /// With Redis's code.
     Code(String),
-    #[error("it refuses")]
     Other,
+}
+
+impl RedisError {
+    /// As a sentence, which the console translates.
+    pub(crate) fn message(&self) -> Message {
+        match self {
+            RedisError::NotYet => message!("not connected yet"),
+            RedisError::Address => message!("the address cannot be used"),
+            RedisError::Refused => message!("the connection is refused"),
+            RedisError::Slow => message!("no response within a second"),
+            RedisError::Io(why) => message!("the connection fails: {why}", why),
+            RedisError::Password => message!("the password is wrong"),
+            RedisError::NoPassword => message!("a password is required (NOAUTH)"),
+            RedisError::MayNot => message!("this user lacks a permission that is needed (NOPERM)"),
+            RedisError::Replica => message!("it is a replica (READONLY)"),
+            RedisError::Cluster => message!("it is a cluster"),
+            RedisError::NotRedis => message!("the response is not one of Redis"),
+            RedisError::Code(code) => message!("it responds {code}", code),
+            RedisError::Other => message!("it refuses"),
+        }
+    }
 }
 
 impl From<&redis::RedisError> for RedisError {

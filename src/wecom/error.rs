@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::error::{Cause, Failure, FailureWithCause, log_cause};
+use crate::message::{Message, message};
 use errcode::classify;
 pub(crate) use errcode::{Call, Class};
 
@@ -154,33 +155,42 @@ impl WeComError {
         self.address
     }
 
-    /// What the operator can do. Never empty if WeCom returned an `errcode`.
+    /// What the operator can do, in English. Never empty if WeCom returned an `errcode`.
     pub(crate) fn remedy(&self) -> String {
+        self.remedy_message().to_string()
+    }
+
+    /// The same, as a sentence that the console translates.
+    pub(crate) fn remedy_message(&self) -> Message {
         match (self.errcode, self.failure) {
             (Some(60020), _) => match self.address {
-                Some(ip) => format!("add {ip} to the app's trusted IPs: console -> app -> 企业可信IP"),
-                None => "add the gate's public address to the app's trusted IPs: console -> app -> 企业可信IP".into(),
+                Some(address) => {
+                    message!("add {address} to the app's trusted IPs: console -> app -> 企业可信IP", address)
+                }
+                None => message!(
+                    "add the gate's public address to the app's trusted IPs: console -> app -> 企业可信IP"
+                ),
             },
             (Some(40058 | 40063), _) => match self.call {
-                Call::GetToken => "check corp_id and secret: WeCom does not accept them".into(),
-                Call::Agent => "check agent_id: WeCom does not accept it".into(),
-                Call::Departments | Call::Tag => RULES.into(),
-                _ => remedy(self.class).into(),
+                Call::GetToken => message!("check corp_id and secret: WeCom does not accept them"),
+                Call::Agent => message!("check agent_id: WeCom does not accept it"),
+                Call::Departments | Call::Tag => rules(),
+                _ => remedy(self.class),
             },
             (Some(code), _) => match known_remedy(code) {
-                Some(remedy) => remedy.into(),
-                None if self.class == Class::BadAnswer => format!("look the code up: {ERRCODE_PAGE}{code}"),
-                None => remedy(self.class).into(),
+                Some(remedy) => remedy,
+                None if self.class == Class::BadAnswer => {
+                    message!("look the code up: {page}", page = format!("{ERRCODE_PAGE}{code}"))
+                }
+                None => remedy(self.class),
             },
-            (None, Failure::WeComRateLimited) => remedy(Class::Rate).into(),
-            (None, Failure::WeComUnreachable) => {
-                "check api_base, http_proxy, DNS and the firewall between the gate and WeCom".into()
-            }
-            (None, Failure::WeComBadAnswer) => {
-                "check api_base, userinfo_path and userdetail_path, and that no proxy responds instead of WeCom".into()
-            }
-            (None, Failure::RuleUnevaluable) => RULES.into(),
-            _ => String::new(),
+            (None, Failure::WeComRateLimited) => remedy(Class::Rate),
+            (None, Failure::WeComUnreachable) => remedy(Class::Transport),
+            (None, Failure::WeComBadAnswer) => message!(
+                "check api_base, userinfo_path and userdetail_path, and that no proxy responds instead of WeCom"
+            ),
+            (None, Failure::RuleUnevaluable) => rules(),
+            _ => Message::default(),
         }
     }
 
@@ -199,70 +209,84 @@ impl WeComError {
     }
 }
 
-const RULES: &str = "check the ids in allow_departments, allow_tags and roles; the app's visible range must contain \
-                     these departments and their parents";
+fn rules() -> Message {
+    message!(
+        "check the ids in allow_departments, allow_tags and roles; the app's visible range must contain these departments and \
+         their parents"
+    )
+}
 
 /// WeCom's page that explains an `errcode`.
 const ERRCODE_PAGE: &str = "https://open.work.weixin.qq.com/devtool/query?e=";
 
 /// What an operator can do about a code without its own remedy.
-fn remedy(class: Class) -> &'static str {
+fn remedy(class: Class) -> Message {
     match class {
-        Class::Transient => "wait: WeCom is busy, and the gate has tried again",
-        Class::Code => {
+        Class::Transient => message!("wait: WeCom is busy, and the gate has tried again"),
+        Class::Code => message!(
             "none, if it happens now and then: the sign-in starts over by itself. If it always does, corp_id, agent_id and \
              secret must belong to the same app"
+        ),
+        Class::Detail => {
+            message!("none, if it happens now and then: the member signs in once more and agrees again")
         }
-        Class::Detail => "none, if it happens now and then: the member signs in once more and agrees again",
-        Class::Bug => {
+        Class::Bug => message!(
             "the gate made a wrong request: report it with the errcode, the name of the call and the gate's version"
+        ),
+        Class::Rate => {
+            message!("wait, and look for what calls WeCom's API with this app's secret besides the gate")
         }
-        Class::Rate => "wait, and look for what calls WeCom's API with this app's secret besides the gate",
-        Class::User => "if this member should have access: console -> app -> visible range (可见范围)",
+        Class::User => {
+            message!("if this member should have access: console -> app -> visible range (可见范围)")
+        }
         Class::Token | Class::Config => {
-            "check corp_id, agent_id and secret, and that the app is enabled in the console"
+            message!("check corp_id, agent_id and secret, and that the app is enabled in the console")
         }
-        Class::Transport => "check api_base, http_proxy, DNS and the firewall between the gate and WeCom",
-        Class::ThirdParty => "corp_id and secret must be a custom-built app's",
-        Class::BadAnswer => "check api_base, and that no proxy responds instead of WeCom",
+        Class::Transport => {
+            message!("check api_base, http_proxy, DNS and the firewall between the gate and WeCom")
+        }
+        Class::ThirdParty => message!("corp_id and secret must be a custom-built app's"),
+        Class::BadAnswer => message!("check api_base, and that no proxy responds instead of WeCom"),
     }
 }
 
 /// What an operator can do about this particular code.
-fn known_remedy(errcode: i64) -> Option<&'static str> {
+fn known_remedy(errcode: i64) -> Option<Message> {
     Some(match errcode {
-        40001 | 40091 | 41004 => {
+        40001 | 40091 | 41004 => message!(
             "check secret and corp_id (console -> app -> Secret; My Company -> CorpID), and that the app is enabled"
+        ),
+        40013 | 41002 => message!("check corp_id: console -> My Company -> CorpID"),
+        40014 | 41001 | 42001 => {
+            message!("WeCom refuses a fresh access token: check that secret is this app's own")
         }
-        40013 | 41002 => "check corp_id: console -> My Company -> CorpID",
-        40014 | 41001 | 42001 => "WeCom refuses a fresh access token: check that secret is this app's own",
-        40056 | 41011 | 301002 => "check agent_id: it must be the app that secret belongs to",
-        45031 => {
+        40056 | 41011 | 301002 => message!("check agent_id: it must be the app that secret belongs to"),
+        45031 => message!(
             "WeCom finds the app's secret too weak: reset it in the console and put the new one into secret"
-        }
-        40057 | 50001 | 80001 | 85004 | 85005 | 85111 => {
+        ),
+        40057 | 50001 | 80001 | 85004 | 85005 | 85111 => message!(
             "set the host (and port) of origin as the app's OAuth callback domain in the console, verified; secret \
              must be this app's own, not the contact-sync one"
-        }
-        43009 => "the company must be verified in WeCom's console",
+        ),
+        43009 => message!("the company must be verified in WeCom's console"),
         48001 | 48002 | 48004 | 48009 => {
-            "give the app this privilege in the console; use the app's own secret"
+            message!("give the app this privilege in the console; use the app's own secret")
         }
-        48006 | 50003 | 50006 | 60031 => "enable the app in the console",
-        48010 => "the connection to WeCom needs TLS 1.2 or newer: check http_proxy and api_base",
-        40068 | 60003 | 60123 | 81011 => RULES,
-        45009 | 45033 => {
+        48006 | 50003 | 50006 | 60031 => message!("enable the app in the console"),
+        48010 => message!("the connection to WeCom needs TLS 1.2 or newer: check http_proxy and api_base"),
+        40068 | 60003 | 60123 | 81011 => rules(),
+        45009 | 45033 => message!(
             "wait; a block can be looked up and lifted at https://open.work.weixin.qq.com/wwopen/devtool/checkCorpSpamBlock"
-        }
-        40082 | 42009 => {
+        ),
+        40082 | 42009 => message!(
             "WeCom takes this for a third-party app: corp_id and secret must be a custom-built app's"
-        }
-        40207..=40210 => {
+        ),
+        40207..=40210 => message!(
             "WeCom asks for its two-factor check, which sign-in by the gate does not have: turn it off for this app in the console"
-        }
-        84025 => {
+        ),
+        84025 => message!(
             "WeCom does not accept the state parameter: is authorize_url WeCom's, or your private deployment's, own?"
-        }
+        ),
         _ => return None,
     })
 }

@@ -84,6 +84,12 @@ describe('the console', () => {
       await page.getByText('nocobase_rights').waitFor();
       await stage.picture(page, `console-check-${device}`);
       await assertAccessible(page, 'body');
+      // What it found is in the language chosen in NocoBase.
+      await client.context.addCookies([{ name: 'wecom_gate_lang', value: 'zh-CN', url: stage.origin }]);
+      await page.getByRole('button', { name: 'Check now' }).click();
+      await page.getByRole('heading', { name: '服务账号的权限' }).waitFor();
+      await stage.picture(page, `console-check-${device}-zh`);
+      await assertAccessible(page, 'body');
 
       await roles();
       assert.equal((await page.reload()).status(), 404);

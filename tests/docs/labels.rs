@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use wecom_gate::check;
 use wecom_gate::error::Failure;
+use wecom_gate::message::Message;
 use wecom_gate::metrics::Metrics;
 
 use crate::text;
@@ -43,11 +44,9 @@ fn check_has_a_description_of_every_step_in_order() {
     // The example of the JSON output has the actual fields.
     let example: serde_json::Value =
         serde_json::from_str(text.split("```json\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
-    let step = check::Step::new(
-        check::Id::WecomTrustedIp,
-        Some("wecom"),
-        check::Verdict::failed("a", "b", "c").with_detail("d"),
-    );
+    let verdict = check::Verdict::failed("a", Message::verbatim("b"), Message::verbatim("c"));
+    let verdict = verdict.with_detail(Message::verbatim("d"));
+    let step = check::Step::new(check::Id::WecomTrustedIp, Some("wecom"), verdict);
     let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let report = serde_json::to_value(check::Report::new(vec![step], None)).unwrap();
     assert_eq!(keys(&example), keys(&report));

@@ -26,7 +26,7 @@ fn what_is_about_one_of_several_applications_names_its_key() {
     assert_eq!(got.outcome, StepOutcome::Failed);
     let finding = &got.findings[0];
     assert_eq!(finding.about, "nocobase.apps[crm].name");
-    assert!(finding.what.ends_with("no application of the name crm"), "{finding:?}");
+    assert!(finding.what.to_string().ends_with("no application of the name crm"), "{finding:?}");
     for (account, key) in [
         (ServiceAccount::User(41), "nocobase.apps[crm].service_user"),
         (ServiceAccount::Token("secret-token".into()), "nocobase.apps[crm].service_token"),

@@ -51,7 +51,7 @@ fn each_missing_right_is_named() {
         let got = verdict(&tries, Some(&role()), None);
         assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1));
         assert_eq!(got.findings[0].about, format!("{}:{}", rights[i].table, rights[i].action));
-        tries[i].1 = RightStatus::Unclear("HTTP 502".into());
+        tries[i].1 = RightStatus::Unclear(Message::verbatim("HTTP 502"));
         assert_eq!(verdict(&tries, Some(&role()), None).outcome, StepOutcome::Warning);
     }
 }
@@ -70,12 +70,17 @@ fn each_missing_field_is_named() {
         role.pointer_mut(path).unwrap().as_array_mut().unwrap().retain(|f| f != field);
         let got = verdict(&allowed, Some(&role), None);
         assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1), "{path} {field}");
-        assert!(got.findings[0].what.contains(&format!("not with the fields {field};")), "{got:?}");
+        assert!(
+            got.findings[0].what.to_string().contains(&format!("not with the fields {field};")),
+            "{got:?}"
+        );
     }
     // No field was ticked at all: NocoBase shows hardly more than the id.
     let mut bare = role();
     *bare.pointer_mut("/actions/users:view/fields").unwrap() = json!(["id", "createdAt", "updatedAt"]);
-    assert!(verdict(&allowed, Some(&bare), None).findings[0].what.contains("phone, email, username"));
+    assert!(
+        verdict(&allowed, Some(&bare), None).findings[0].what.to_string().contains("phone, email, username")
+    );
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn more_than_needed_is_a_warning() {
         }
         let got = verdict(&allowed, Some(&role), None);
         assert_eq!(got.outcome, StepOutcome::Warning, "{change}");
-        assert!(got.findings[0].what.contains(words), "{got:?}");
+        assert!(got.findings[0].what.to_string().contains(words), "{got:?}");
     }
 }
 
@@ -106,9 +111,9 @@ fn what_a_response_means() {
         (with(200), RightStatus::Allowed),
         (with(400), RightStatus::Allowed),
         (with(403), RightStatus::Denied),
-        (with(401), RightStatus::Unclear("HTTP 401".into())),
-        (with(500), RightStatus::Unclear("HTTP 500".into())),
-        (Err(HttpError::Timeout), RightStatus::Unclear("no response within 10 seconds".into())),
+        (with(401), RightStatus::Unclear(Message::verbatim("HTTP 401"))),
+        (with(500), RightStatus::Unclear(Message::verbatim("HTTP 500"))),
+        (Err(HttpError::Timeout), RightStatus::Unclear(HttpError::Timeout.message())),
     ] {
         assert_eq!(tried(&response), want);
     }
@@ -149,7 +154,10 @@ fn rules_about_roles_need_two_rights_more() {
         let mut role = good.clone();
         *role.pointer_mut(path).unwrap() = value;
         let got = verdict(&tries, Some(&role), None);
-        assert!(got.outcome == outcome && got.findings[0].what.contains(words), "{path}: {got:?}");
+        assert!(
+            got.outcome == outcome && got.findings[0].what.to_string().contains(words),
+            "{path}: {got:?}"
+        );
     }
     // Without such rules these are too many.
     let few: Vec<_> = needed(&two()).into_iter().map(|r| (r, RightStatus::Allowed)).collect();
@@ -170,7 +178,8 @@ fn roles_that_nocobase_does_not_know() {
     assert_eq!(judge(Some(vec![])).outcome, StepOutcome::Ok);
     let missing = judge(Some(vec!["ops".into()]));
     assert!(
-        missing.outcome == StepOutcome::Warning && missing.findings[0].what.contains("no role ops"),
+        missing.outcome == StepOutcome::Warning
+            && missing.findings[0].what.to_string().contains("no role ops"),
         "{missing:?}"
     );
     let untold = judge(None);

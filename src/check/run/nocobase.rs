@@ -59,7 +59,7 @@ pub(super) async fn steps<'a>(
             Id::NocobaseSignUp,
             Id::NocobaseUsers,
         ] {
-            steps.add(id, None, Verdict::skipped("nocobase_reachable failed"));
+            steps.add(id, None, Verdict::after_failed(Id::NocobaseReachable));
         }
         return NocoBaseSteps::default();
     };
@@ -85,7 +85,7 @@ pub(super) async fn steps<'a>(
         };
         steps.take(Id::NocobaseService, None, work).await
     } else {
-        steps.add(Id::NocobaseService, None, Verdict::skipped("nocobase_secret failed"));
+        steps.add(Id::NocobaseService, None, Verdict::after_failed(Id::NocobaseSecret));
         false
     };
     let rights = match token.as_deref().filter(|_| service) {
@@ -104,7 +104,7 @@ pub(super) async fn steps<'a>(
             steps.take(Id::NocobaseRights, None, work).await
         }
         None => {
-            steps.add(Id::NocobaseRights, None, Verdict::skipped("nocobase_service failed"));
+            steps.add(Id::NocobaseRights, None, Verdict::after_failed(Id::NocobaseService));
             false
         }
     };

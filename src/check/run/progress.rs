@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::check::printer::Printer;
 use crate::check::report::{Step, StepOutcome, Verdict};
 use crate::check::steps::Id;
+use crate::message::message;
 
 /// Longest time for one step. Every request has its own limit; a step may make several.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
@@ -71,8 +72,9 @@ impl Steps<'_> {
 }
 
 fn too_slow() -> Verdict {
-    let what = format!("not finished after {} seconds", LIMIT.as_secs());
-    Verdict::failed("time", what, "see whether the network, WeCom or NocoBase is slow, and check again")
+    let what = message!("not finished after {seconds} seconds", seconds = LIMIT.as_secs());
+    let remedy = message!("see whether the network, WeCom or NocoBase is slow, and check again");
+    Verdict::failed("time", what, remedy)
 }
 
 #[cfg(test)]
@@ -84,6 +86,6 @@ mod tests {
         let mut steps =
             Steps { done: Vec::new(), only: Vec::new(), printer: None, application: None, gone: Ok(()) };
         assert!(!steps.take(Id::Origin, None, std::future::pending()).await);
-        assert!(steps.done[0].findings[0].what.contains("30 seconds"));
+        assert!(steps.done[0].findings[0].what.to_string().contains("30 seconds"));
     }
 }

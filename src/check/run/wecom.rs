@@ -10,6 +10,7 @@ use crate::check::steps::Id;
 use crate::check::wecom;
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
+use crate::message::{Message, message};
 use crate::wecom::{Client, WeComError};
 
 /// WeCom's side of one entry; returns the client if WeCom accepts its calls.
@@ -26,7 +27,8 @@ pub(super) async fn entry(
     let client = match Client::new(entry) {
         Ok(client) => client,
         Err(error) => {
-            let verdict = Verdict::failed("wecom.http_proxy", error.without_url().to_string(), "correct it");
+            let what = Message::verbatim(error.without_url().to_string());
+            let verdict = Verdict::failed("wecom.http_proxy", what, message!("correct it"));
             steps.end(Id::WecomReachable, name, verdict);
             return None;
         }
@@ -51,7 +53,7 @@ pub(super) async fn entry(
         steps.end(id, name, verdict);
     }
     if response.is_err() {
-        steps.add(Id::WecomRules, name, Verdict::skipped("WeCom failed"));
+        steps.add(Id::WecomRules, name, Verdict::skipped(message!("WeCom failed")));
         return None;
     }
     steps
@@ -63,9 +65,9 @@ pub(super) async fn entry(
                 };
                 wecom::rules(response, entry)
             } else {
-                Verdict::skipped(
-                    "allow_departments, allow_tags and roles are empty: every member who sees the app may sign in",
-                )
+                Verdict::skipped(message!(
+                    "allow_departments, allow_tags and roles are empty: every member who sees the app may sign in"
+                ))
             }
         })
         .await;

@@ -1,6 +1,7 @@
 //! The data of the page "Check": the steps of `wecom-gate check`.
 
 use super::texts;
+use crate::message::Message;
 
 /// Path of the page about the check; POST runs it, for the member `q`.
 pub(super) const CHECK: &str = "/wecom-gate/console/check";
@@ -39,20 +40,22 @@ pub(crate) struct Finding {
     /// A configuration key, or the thing that was checked.
     pub about: String,
     /// What was found.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: String,
+    pub what: Message,
+    /// What to do about it; empty if nothing need be done.
+    pub remedy: Message,
 }
 
 /// A step of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CheckStep {
     /// What was checked.
+    pub title: Message,
+    /// The name of the step, as in `docs/check.md`, and what it is about if there are several.
     pub name: String,
     /// Its outcome.
     pub outcome: StepOutcome,
-    /// What was seen.
-    pub detail: String,
+    /// What was seen; may be empty.
+    pub detail: Message,
     /// Problems.
     pub findings: Vec<Finding>,
 }

@@ -91,6 +91,7 @@ async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, 
     let options = check::Options { member, only: only.collect(), ..check::Options::default() };
     let report = check::run(&loaded, &options, None).await.map_err(|_| Failure::Internal)?;
     let step = |step: check::Step| CheckStep {
+        title: step.id.title().into(),
         name: match step.entry {
             Some(entry) => format!("{} ({entry})", step.name),
             None => step.name.to_owned(),

@@ -80,7 +80,7 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     let page = press(&mut admin, CHECK).await;
     assert_eq!(page.status, 200, "{}", page.body);
     for step in ["wecom_secret", "nocobase_service", "nocobase_rights"] {
-        assert!(page.body.contains(&format!("</span> {step}")), "{step}: {}", page.body);
+        assert!(page.body.contains(&format!("<code>{step}</code>")), "{step}: {}", page.body);
     }
     for secret in [crate::support::APP_SECRET, nocobase_standin::SECRET] {
         assert!(!page.body.contains(secret), "{}", page.body);
@@ -89,7 +89,7 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     stage.nocobase.user(json!({ "nickname": "Li Si", "username": "lisi" }));
     let bound = stage.nocobase.rows("usersAuthenticators").len();
     let page = press(&mut admin, &format!("{CHECK}?q=wecom%2Flisi")).await;
-    assert!(page.body.contains("</span> member") && page.body.contains("wecom/lisi"), "{}", page.body);
+    assert!(page.body.contains("<code>member</code>") && page.body.contains("wecom/lisi"), "{}", page.body);
     assert_eq!(stage.nocobase.rows("usersAuthenticators").len(), bound);
     // Members who do not exist, and invalid userids.
     for strange in ["wecom%2Fnobody", "other%2Flisi", "%3Cscript%3E", "--conf"] {
@@ -103,6 +103,42 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     assert_eq!(admin.send(cross).await.status, 404);
     let mut member = stage.signed_in("anna.smith").await;
     assert_eq!(press(&mut member, CHECK).await.status, 404);
+}
+
+/// The finding about `origin`, whose host has no address, has an argument that is a sentence itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_what_the_check_finds_is_in_the_readers_language_and_what_it_quotes_is_no_markup() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let hostile = "</p><script>alert(1)</script><img src=x onerror=alert(2)>{url}";
+    stage.wecom().edit_data(|data| hostile.clone_into(&mut data.companies[0].apps[0].name)).unwrap();
+    for (locale, texts) in [
+        (
+            "en-US",
+            [
+                "The address that people open",
+                "http://gate.test cannot be reached from this machine: the host name cannot be resolved",
+            ],
+        ),
+        ("zh-CN", ["用户打开的地址", "从本机无法访问 http://gate.test：无法解析主机名"]),
+        (
+            "de-DE",
+            [
+                "Adresse, die geöffnet wird",
+                "http://gate.test ist von diesem Rechner aus nicht erreichbar: der Hostname lässt sich nicht auflösen",
+            ],
+        ),
+    ] {
+        admin.cookies.insert("wecom_gate_lang".to_owned(), locale.to_owned());
+        let page = press(&mut admin, CHECK).await;
+        assert_eq!((page.status, page.header("content-language")), (200, Some(&locale[..2])));
+        for text in texts {
+            assert!(page.body.contains(text), "{text}: {}", page.body);
+        }
+        assert!(page.body.contains("alert(2)&#62;{url}"), "the app's name: {}", page.body);
+        assert_eq!(page.body.matches("<script").count(), 1, "{}", page.body);
+        assert!(!page.body.contains("<img"), "{}", page.body);
+    }
 }
 
 /// The administrator and the member may be on different nodes.
