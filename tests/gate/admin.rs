@@ -208,6 +208,44 @@ async fn a_member_who_is_unbound_is_matched_again() {
     assert_eq!(run(&stage, &["members", "show", "zhangsan", "--json"]).json()["nocobase_user"], new);
 }
 
+/// What is not done is not recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_removed_from_the_shell_is_in_the_audit_log_with_who_removed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let stage = Stage::start(|c| _ = c.set("log.audit_file", path.to_str().unwrap())).await;
+    let user = stage.nocobase.user(json!({ "username": "old" }));
+    stage.nocobase.bind("zhangsan", user);
+    stage.signed_in("zhangsan").await;
+    let records = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.filter(|record| record["actor"] == "administrator").collect()
+    };
+    stage.nocobase.data().undeletable = true;
+    assert_eq!(run(&stage, &["members", "unbind", "zhangsan"]).code, 1);
+    assert_eq!(records(), [Value::Null; 0]);
+
+    stage.nocobase.data().undeletable = false;
+    let done = run(&stage, &["members", "unbind", "zhangsan"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    let records = records();
+    let actions: Vec<&Value> = records.iter().map(|record| &record["action"]).collect();
+    assert_eq!(actions, ["binding_removed", "session_ended"], "{records:?}");
+    for (field, value) in [
+        ("event", json!("audit")),
+        ("entry", json!("wecom")),
+        ("userid", json!("zhangsan")),
+        ("nocobase_user", json!(user)),
+        ("reason", json!("from the shell, by anna")),
+        ("session", Value::Null),
+        ("request_id", Value::Null),
+        ("client", Value::Null),
+    ] {
+        assert_eq!(records[0][field], value, "{field}: {records:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unclear_or_impossible_changes_nothing() {
     let mut stage = Stage::start(|c| _ = c.another_entry("other")).await;
