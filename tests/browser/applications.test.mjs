@@ -243,7 +243,9 @@ test('an application at a host name of its own works there, and only there (R4, 
   const own = `http://${host}:${new URL(stage.origin).port}`;
   // Its own app in WeCom's console, with that host name as its trusted domain.
   const data = await stage.simulate('GET', 'data');
-  data.companies.find((c) => c.corp_id === CORP).apps.find((a) => a.agent_id === 1000003).gate = own;
+  const { apps } = data.companies.find((c) => c.corp_id === CORP);
+  const [ofMain, ofOwn] = [1000002, 1000003].map((id) => apps.find((app) => app.agent_id === id));
+  ofOwn.gate = own;
   await stage.simulate('PUT', 'data', data);
   const service = await sub.serviceUser('gate_at_host');
   await stage.gate.stop();
@@ -304,6 +306,17 @@ test('an application at a host name of its own works there, and only there (R4, 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('You are signed out').waitFor();
   assert.equal((await stage.ask(stage.gate, '/api/auth:check', { headers: { ...member, host: there } })).status, 401);
+  // The gate's pages have name and picture of the app in WeCom that is in charge of the host name.
+  assert.notEqual(ofMain.name, ofOwn.name);
+  for (const [origin, app] of [[own, ofOwn], [stage.origin, ofMain]]) {
+    await eventually(`the card of ${app.name}`, async () => {
+      await page.goto(`${origin}/wecom-gate/sign-in?out=1`);
+      const brand = page.locator('.brand');
+      return await brand.getByText(app.name, { exact: true }).isVisible()
+        && await brand.locator('img').evaluate((picture) => picture.complete && picture.naturalWidth > 0);
+    });
+    await stage.picture(page, `application-card-${app.agent_id}`);
+  }
   await client.close();
 });
 
