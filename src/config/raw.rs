@@ -47,7 +47,7 @@ pub(super) struct Raw {
     pub log: Log,
     /// Limits for clients.
     pub limits: Limits,
-    /// NocoBase's files, kept and compressed once for everybody.
+    /// NocoBase's files, kept and compressed once for all members.
     pub cache: Cache,
 }
 
@@ -161,11 +161,11 @@ pub(super) struct NocoBase {
     pub token_delivery: TokenDelivery,
     /// How a member without a binding is matched with a NocoBase user, tried in this order.
     /// WeCom verifies phone numbers. Of e-mail addresses only the company's own (`biz_mail`) counts, not the one
-    /// that members enter. User names may have been registered in NocoBase by somebody else.
+    /// that members enter. User names may have been registered in NocoBase by another person.
     pub match_by: Vec<MatchBy>,
     /// Create a NocoBase user for a member who matches none.
     pub auto_create_user: bool,
-    /// Let a member whom nobody matches show once, by account and password of NocoBase's own sign-in, which user is theirs; that user is
+    /// Let a member who matches no user show once, by account and password of NocoBase's own sign-in, which user is theirs; that user is
     /// then bound to them. Not for users with the role `root` or `admin`, and not together with `nocobase.apps`, since the form does not
     /// name an application.
     pub link_by_password: bool,
@@ -273,7 +273,7 @@ pub(super) struct Session {
     pub keys_file: String,
     /// Name of the session cookie; the names of the gate's other cookies begin with it. Two gates on one host name and two
     /// ports need two names, because browsers send cookies to every port; best `wecom_gate_` and a word, since each gate
-    /// removes such cookies from requests to its NocoBase. A change signs everybody out.
+    /// removes such cookies from requests to its NocoBase. A change signs all members out.
     pub cookie_name: String,
     /// A session ends after this long without a request.
     pub idle: String,
@@ -352,7 +352,7 @@ pub(super) struct Limits {
     /// must arrive at 500 bytes per second or more. Over HTTP/2, `upstream.read_timeout` applies to pauses within a body.
     pub body_timeout: String,
     /// Sign-ins that one address may start within a minute (for IPv6, a /64 network); `0`: no limit. A whole company may
-    /// share one address, and everybody may start at nine o'clock.
+    /// share one address, and all of them may start at nine o'clock.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub sign_ins_per_minute: u32,
     /// Callbacks with an invalid state or code that one address may send within a minute; `0`: no limit. Successful
@@ -384,7 +384,7 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Cache {
     /// Memory for the files of NocoBase's client (scripts, styles, images, fonts), which the gate then fetches once, without
-    /// anybody's cookies or token, and sends compressed. This does not change who may see them. `"0"` switches it off.
+    /// a member's cookies or token, and sends compressed. This does not change who may see them. `"0"` switches it off.
     #[schemars(schema_with = "size_schema")]
     pub memory: Size,
 }

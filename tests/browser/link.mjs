@@ -46,7 +46,7 @@ describe('with nocobase.link_by_password', () => {
     stage.gate = await stage.startGate('a');
   });
 
-  test('a member whom nobody matches links an account once, and is then signed in at once', async () => {
+  test('a member who matches no user links an account once, and is then signed in at once', async () => {
     const client = await stage.client('lin', 'phone');
     const { page } = client;
     await open(client);

@@ -106,7 +106,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         );
     }
     if raw.link_by_password && raw.auto_create_user {
-        let seldom = "has little effect while nocobase.auto_create_user is true: a member who matches nobody gets a new user";
+        let seldom = "has little effect while nocobase.auto_create_user is true: a member who matches no user gets a new one";
         report.warn("nocobase.link_by_password", seldom);
     }
     Some(NocoBase {
