@@ -10,6 +10,9 @@ const CHECK: &str = "auth:check";
 const STATUS: &str = ":session:";
 const MARK: &str = ":ended:";
 
+/// What is put under a session's name instead of its status.
+type Forgery<'a> = &'a dyn Fn(&str) -> Vec<u8>;
+
 fn stream() -> String {
     format!("wecom-gate:http://{HOST}:endings")
 }
@@ -346,7 +349,7 @@ async fn r13_r18_what_is_not_sealed_for_this_session_is_ignored() {
     let sealed = |ring: Keyring, purpose, name: &str| {
         ring.seal(purpose, name.as_bytes(), &(now, now)).unwrap().into_bytes()
     };
-    let forged: [&dyn Fn(&str) -> Vec<u8>; 7] = [
+    let forged: [Forgery<'_>; 7] = [
         &|_| of_another.clone(),
         &|_| Vec::new(),
         &|_| now.0.to_string().into_bytes(),
