@@ -68,7 +68,9 @@ mod tests {
             poll_fn(move |cx| {
                 assert!(wake.is_of(cx.waker()));
                 if let Some(is_waiting) = is_waiting.take() {
+                    // The other task may go on before this poll is over, which must not count.
                     is_waiting.send(()).unwrap();
+                    return Poll::Pending;
                 }
                 if !woken.load(Ordering::SeqCst) {
                     return Poll::Pending;
