@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export class Load {
   safe = 0; // GETs with the right response
   failed = []; // GETs without
-  posts = new Map(); // name -> {status, retryAfter}; status 0: no response
+  posts = new Map(); // name -> {status, retryAfter, text, at (milliseconds)}; status 0: no response
   #agent = new http.Agent({ keepAlive: true });
   #on = true;
 
@@ -51,7 +51,7 @@ export class Load {
       const name = `load ${i}.`;
       const { path, ...request } = post(name);
       const { status, headers, text } = await this.#ask(path, { method: 'POST', ...request });
-      this.posts.set(name, { status, retryAfter: headers['retry-after'], text: text.slice(0, 200) });
+      this.posts.set(name, { status, retryAfter: headers['retry-after'], text: text.slice(0, 200), at: performance.now() });
       await sleep(15);
     }
   }

@@ -188,7 +188,8 @@ test('no request is lost while one node after the other is away', async (t) => {
   assert.ok(load.safe > 500, `${load.safe} GETs`);
   const made = (await b.call('users:list?paginate=false&fields=nickname')).map((u) => u.nickname);
   const refused = [];
-  for (const [nickname, { status, retryAfter, text }] of load.posts) {
+  const byNocoBase = [];
+  for (const [nickname, { status, retryAfter, text, at: when }] of load.posts) {
     const times = made.filter((n) => n === nickname).length;
     if (status === 200) assert.equal(times, 1, `${nickname} was done ${times} times`);
     else {
@@ -196,11 +197,15 @@ test('no request is lost while one node after the other is away', async (t) => {
       const stopping = status === 500 && text.includes('connection manager was closed');
       assert.ok(stopping || ([502, 503].includes(status) && Number(retryAfter) > 0), `${nickname}: ${status} ${text}`);
       assert.ok(times <= 1, `${nickname} was done ${times} times`);
-      refused.push(status);
+      if (stopping) byNocoBase.push(when);
+      else refused.push(status);
     }
   }
-  t.diagnostic(`${load.posts.size} POSTs, refused: ${refused.join() || 'none'}`);
+  const span = byNocoBase.length ? byNocoBase.at(-1) - byNocoBase[0] : 0;
+  t.diagnostic(`${load.posts.size} POSTs, refused: ${refused.join() || 'none'}; by a NocoBase that stops: ${byNocoBase.length} in ${span.toFixed(0)} ms`);
   assert.ok(refused.length <= 4, `${refused}`);
+  // Until a GET that it refuses too has been repeated on the other node. How many POSTs come before that depends on the machine.
+  assert.ok(span < 2000, `${span} ms`);
 
   // The open page is not affected; its WebSocket is on the node that runs.
   assert.deepEqual(client.recorder.documents().map((d) => d.url), []);
