@@ -70,6 +70,48 @@ pub(super) fn strip_protected(headers: &mut HeaderMap) {
     }
 }
 
+/// Names in `Connection` that make a request invalid.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct InvalidConnection;
+
+/// Most names in `Connection`.
+const MAX_NOMINATED: usize = 9;
+
+/// Removes the hop-by-hop headers of a request: the well-known ones, and those named in `Connection` (RFC 9110, 7.6.1), by the rules that
+/// Pingora has for requests that it forwards. WebSockets are not among these requests.
+///
+/// # Errors
+/// `Connection` has something that is no name, too many names, or one that decides where a request goes or comes from.
+pub(super) fn strip_hop_by_hop_of_request(headers: &mut HeaderMap) -> Result<(), InvalidConnection> {
+    const ALWAYS: [HeaderName; 10] = [
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        HeaderName::from_static("http2-settings"),
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+    ];
+    let values = headers.get_all(header::CONNECTION).iter();
+    let tokens = values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    let mut named = Vec::new();
+    for token in tokens.filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case(b"keep-alive")) {
+        let is_token = token.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
+        let name = HeaderName::from_bytes(token).ok().filter(|_| is_token).ok_or(InvalidConnection)?;
+        if name == header::HOST || is_protected(name.as_str()) || named.len() >= MAX_NOMINATED {
+            return Err(InvalidConnection);
+        }
+        named.push(name);
+    }
+    for name in named.iter().chain(&ALWAYS) {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
 /// Removes the hop-by-hop headers of a response: the well-known ones, and those named in `Connection` (RFC 9110, 7.6.1). Framing
 /// headers stay; Pingora sets `Connection` itself and does not forward trailers.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
@@ -239,6 +281,53 @@ mod tests {
         strip_protected(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-role"]);
+    }
+
+    #[test]
+    fn r10_a_request_keeps_nothing_of_its_last_hop() {
+        let with = |connection: &'static [&'static str]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("host", "a"),
+                ("accept", "*/*"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("proxy-connection", "close"),
+                ("proxy-authorization", "Basic YQ=="),
+                ("te", "trailers"),
+                ("trailer", "x-sum"),
+                ("transfer-encoding", "chunked"),
+                ("upgrade", "h2c"),
+                ("http2-settings", "AAMAAABkAAQAAP__"),
+            ] {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            for value in connection {
+                headers.append(header::CONNECTION, HeaderValue::from_static(value));
+            }
+            let done = strip_hop_by_hop_of_request(&mut headers);
+            let mut left: Vec<String> = headers.keys().map(|name| name.as_str().to_owned()).collect();
+            left.sort();
+            done.map(|()| left.join(" "))
+        };
+        let whole = Ok("accept host x-hop".to_owned());
+        assert_eq!(with(&[]), whole);
+        assert_eq!(with(&["keep-alive"]), whole);
+        assert_eq!(with(&["close, ,", "Keep-Alive , upgrade,HTTP2-Settings"]), whole);
+        assert_eq!(with(&["X-Hop"]), Ok("accept host".to_owned()));
+        assert_eq!(with(&["keep-alive", "x-a ,x-HOP,accept"]), Ok("host".to_owned()));
+        for bad in [
+            &["host"][..],
+            &["close", "HOST"],
+            &["X-Forwarded-For"],
+            &["x_wecom_user"],
+            &[":authority"],
+            &["\"x-hop\""],
+            &["x hop"],
+            &["a,b,c,d,e", "f,g,h,i,j"],
+        ] {
+            assert_eq!(with(bad), Err(InvalidConnection), "{bad:?}");
+        }
     }
 
     #[test]

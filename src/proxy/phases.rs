@@ -1,9 +1,12 @@
-//! Pingora's hooks, in the order in which a request passes them; each one delegates to a module.
+//! Pingora's hooks, in the order in which a request passes them; each one delegates to a module. Uploads and WebSockets pass all of them;
+//! for other requests `exchange` does what Pingora would do between `proxy_upstream_filter` and `logging`.
 
 mod errors;
+mod exchange;
 mod limits;
 mod node;
 mod place;
+mod response;
 mod retry;
 mod tunnel;
 mod upgrade;
@@ -14,7 +17,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::*;
@@ -124,11 +126,19 @@ impl ProxyHttp for Phases {
         }
     }
 
+    async fn proxy_upstream_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<bool> {
+        let Carried { gate, ctx, .. } = carried;
+        if !exchange::takes(session) {
+            return Ok(true);
+        }
+        exchange::run(gate, session, ctx).await?;
+        Ok(false)
+    }
+
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let Carried { gate, ctx, .. } = carried;
-        let peer = node::choose(gate, session, ctx).await?;
-        connection::connecting(true);
-        Ok(peer)
+        let node = node::choose(gate, session, ctx).await?;
+        node::peer(gate, session, ctx, node)
     }
 
     async fn connected_to_upstream(
@@ -141,7 +151,6 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
-        connection::connecting(false);
         node::sent(gate, session, ctx, fd, digest);
         Ok(())
     }
@@ -151,20 +160,10 @@ impl ProxyHttp for Phases {
         _session: &mut Session,
         _peer: &HttpPeer,
         carried: &mut Carried,
-        mut e: Box<Error>,
+        e: Box<Error>,
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
-        connection::connecting(false);
-        request_metrics::upstream_failed(gate, ctx);
-        if let Some(permit) = ctx.permit.take() {
-            permit.unused();
-        }
-        if let Some(node) = ctx.node {
-            gate.upstreams.avoid(node);
-        }
-        // Nothing has been sent: the next node may get it, whatever the method.
-        e.set_retry(ctx.attempted_nodes.count() < gate.upstreams.len());
-        e
+        retry::after_no_connection(gate, e, ctx)
     }
 
     fn error_while_proxy(
@@ -177,9 +176,6 @@ impl ProxyHttp for Phases {
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
         connection::response_began();
-        if *e.esource() == ErrorSource::Upstream {
-            request_metrics::upstream_failed(gate, ctx);
-        }
         retry::after_error(gate, session, e, ctx, client_reused)
     }
 
@@ -223,31 +219,9 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
-        request_metrics::answered(gate, session.req_header().uri.path(), response.status.as_u16(), ctx);
+        response::head(gate, session, response, ctx)?;
         if ctx.answered_at.is_some() {
             connection::response_began();
-        }
-        // Bytes that the client sends after an upgrade that did not happen were meant for a tunnel: they are not a request (R31).
-        if session.is_upgrade_req() && response.status != 101 {
-            session.set_keepalive(None);
-        }
-        retry::after_head(gate, session, response, ctx)?;
-        if response.status == 101 && !upgrade::is_asked_for(session, response) {
-            return Err(Error::explain(errors::BAD_ANSWER, "101 without a matching Upgrade").into_up());
-        }
-        ctx.status = response.status.as_u16();
-        forward::response::head(gate, session, response, ctx)?;
-        if response.status == 101 {
-            upgrade::hand_over(session, ctx);
-            return Ok(());
-        }
-        // A body without length or chunks ends with the connection. A request may have begun before the gate stops.
-        if gate.is_stopping()
-            || connection::is_pipelined(session)
-            || session.req_header().version < Version::HTTP_11
-                && !response.headers.contains_key(header::CONTENT_LENGTH)
-        {
-            session.set_keepalive(None);
         }
         Ok(())
     }
@@ -260,12 +234,12 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<Option<Duration>> {
         let Carried { gate, ctx, .. } = carried;
-        ctx.body_out += body.as_ref().map_or(0, |b| b.len() as u64);
-        // `tunnel` decides when it ends.
         if session.was_upgraded() {
+            // `tunnel` decides when it ends.
+            ctx.body_out += body.as_ref().map_or(0, |b| b.len() as u64);
             return Ok(None);
         }
-        forward::response::body(gate, session, body, end, ctx)?;
+        response::piece(gate, session, body, end, ctx)?;
         Ok(None)
     }
 

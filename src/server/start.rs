@@ -31,8 +31,6 @@ use crate::proxy::{CurrentGate, Gate, Phases};
 
 /// The largest possible number of nodes.
 const MAX_RETRIES: usize = 64;
-/// Most idle connections to NocoBase that are kept.
-const MAX_IDLE: usize = 512;
 /// Read and write buffers of a connection for its lifetime, in bytes. Heads and bodies have buffers of their own, so a read
 /// buffer would only copy; the write buffer lets head and body of a small response be sent in one packet. See
 /// `docs/performance.md` for measurements.
@@ -314,7 +312,8 @@ fn app(gate: &Gate, current: &Arc<CurrentGate>) -> App<Phases> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,
-        upstream_keepalive_pool_size: MAX_IDLE.min(places / 4).max(1),
+        // Connections to NocoBase that wait for a request are the gate's own (`proxy::upstream`).
+        upstream_keepalive_pool_size: 1,
         // A request records what it has tried; nodes may be added later.
         max_retries: MAX_RETRIES,
         // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the system's, and

@@ -109,7 +109,7 @@ impl Fetcher {
         let Ok(_place) = self.at_once.acquire().await else { return Err(NotKept::Away) };
         let mut tried = AttemptedNodes::default();
         let mut result = Err(NotKept::Away);
-        while let Some((index, _)) = upstreams.pick(&mut tried, false) {
+        while let Some(index) = upstreams.pick(&mut tried) {
             let Some(node) = upstreams.nodes().get(index) else { break };
             let asked = tokio::time::timeout(TIMEOUT, self.ask(node.address, wanted, old)).await;
             match asked.unwrap_or(Err(NotKept::Away)) {

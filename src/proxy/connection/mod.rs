@@ -10,7 +10,6 @@ mod chunks;
 mod closing;
 mod handover;
 mod http1;
-mod late_wake;
 mod places;
 mod refusal;
 mod response_wait;
@@ -33,9 +32,7 @@ use pingora::server::ShutdownWatch;
 use places::Places;
 pub(crate) use refusal::Refusals;
 use session_end::EndsWithSession;
-pub(crate) use session_end::{
-    bind, carry_on, connecting, expect_response, is_handed_over, is_reserve, response_began,
-};
+pub(crate) use session_end::{bind, carry_on, expect_response, is_handed_over, is_reserve, response_began};
 pub(crate) use stream::{Guarded, Times};
 
 use crate::error::OnceAMinute;

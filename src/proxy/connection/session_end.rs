@@ -12,7 +12,7 @@ use std::future::{Future, poll_fn};
 use std::os::fd::RawFd;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,7 +26,6 @@ use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
 use super::handover::{Handover, Rest};
-use super::late_wake::LateWake;
 use super::response_wait::ResponseWait;
 use crate::session::OpenStream;
 
@@ -47,19 +46,8 @@ struct Bond {
     wait: Mutex<Option<ResponseWait>>,
     /// Its connection is one of the reserve.
     reserve: bool,
-    /// Wakes it.
-    wake: LateWake,
     /// What remains of it once it is a tunnel.
     handover: Handover,
-}
-
-impl Wake for Bond {
-    fn wake(self: Arc<Self>) {
-        self.wake.wake();
-    }
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake.wake();
-    }
 }
 
 struct Bound {
@@ -88,11 +76,6 @@ pub(crate) fn expect_response(
 /// It has its response, or the wait has ended.
 pub(crate) fn response_began() {
     set_wait(None);
-}
-
-/// The current request gets a connection to NocoBase now, see [`super::late_wake`]; false: it has one, or none.
-pub(crate) fn connecting(now: bool) {
-    let _ = REQUEST.try_with(|bond| bond.wake.set(now));
 }
 
 /// Can the current request be dropped without its connections?
@@ -154,20 +137,13 @@ pub(crate) fn is_reserve() -> bool {
 
 /// Runs the request, and what remains of it once it is a tunnel; `None` once what it depends on has ended.
 async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
-    let (wait, wake, handover) = (Mutex::new(None), LateWake::default(), Handover::default());
-    let bond = Arc::new(Bond { on: OnceLock::new(), wait, reserve, wake, handover });
+    let (wait, handover) = (Mutex::new(None), Handover::default());
+    let bond = Arc::new(Bond { on: OnceLock::new(), wait, reserve, handover });
     let done = {
         let mut request = pin!(REQUEST.scope(bond.clone(), request));
-        let waker = Waker::from(bond.clone());
-        let until_tunnel = poll_fn(|cx| {
-            let polled = match bond.wake.is_of(cx.waker()) {
-                true => request.as_mut().poll(&mut Context::from_waker(&waker)),
-                false => request.as_mut().poll(cx),
-            };
-            match polled {
-                Poll::Pending if bond.handover.is_due() => Poll::Ready(None),
-                polled => polled.map(Some),
-            }
+        let until_tunnel = poll_fn(|cx| match request.as_mut().poll(cx) {
+            Poll::Pending if bond.handover.is_due() => Poll::Ready(None),
+            polled => polled.map(Some),
         });
         tokio::select! {
             biased;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 use pingora::proxy::Session as HttpSession;
@@ -16,10 +16,25 @@ use crate::proxy::gate::Gate;
 use crate::proxy::headers::{self, Identity as Who};
 use crate::session;
 
-/// Builds the head for NocoBase. Runs after Pingora's removal of hop-by-hop headers, and again for every attempt.
+/// Builds the head for NocoBase, for every attempt anew.
 ///
 /// Works on plain parts: Pingora's own type also stores the case of every header name, and each change of a header there costs
 /// several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target that was decided on (R1).
+///
+/// # Errors
+/// `Connection` names what it must not, or a token cannot be made.
+pub(crate) fn build(gate: &Gate, downstream: &HttpSession, ctx: &mut Context) -> Result<RequestHeader> {
+    let request: &Parts = downstream.req_header();
+    let mut request = request.clone();
+    request.version = Version::HTTP_11;
+    if headers::strip_hop_by_hop_of_request(&mut request.headers).is_err() {
+        return Err(Error::explain(InvalidHTTPHeader, "names in Connection").into_down());
+    }
+    change(gate, downstream, &mut request, ctx)?;
+    Ok(RequestHeader::from(request))
+}
+
+/// The same for a request that Pingora forwards. Runs after its removal of hop-by-hop headers.
 pub(crate) fn prepare(
     gate: &Gate,
     downstream: &HttpSession,
@@ -29,6 +44,10 @@ pub(crate) fn prepare(
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
     let done = change(gate, downstream, &mut parts, ctx);
+    if !downstream.is_upgrade_req() {
+        // An upload: its connection is not kept, see `upstream::connections`.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     *request = RequestHeader::from(parts);
     done
 }

@@ -1,5 +1,6 @@
 //! The node that a request is sent to, and how long its response is awaited.
 
+use std::future::Future;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,16 +20,15 @@ use crate::proxy::upstream::tunnel;
 /// Longest silence of a node that has a request which changes something.
 const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Chooses a node that this request has not tried.
+/// Chooses a node that this request has not tried, and takes a place there.
 ///
 /// # Errors
 /// There is none, its request limit is reached, no descriptor is left, or the client has disconnected.
-pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Result<usize> {
     // The permit of the previous node.
     ctx.permit = None;
     place::await_body(gate, session, ctx).await?;
-    let Some((node, mut peer)) = gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req())
-    else {
+    let Some(node) = gate.upstreams.pick(&mut ctx.attempted_nodes) else {
         return Error::e_explain(ConnectError, "no node");
     };
     let Some(limiter) = gate.upstreams.limiter(node) else {
@@ -44,7 +44,21 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
     }
     ctx.sent_at.get_or_insert_with(Instant::now);
     ctx.node = Some(node);
-    if session.is_upgrade_req() {
+    Ok(node)
+}
+
+/// How Pingora connects to this node.
+///
+/// # Errors
+/// There is no such node.
+pub(super) fn peer(gate: &Gate, session: &Session, ctx: &mut Context, node: usize) -> Result<Box<HttpPeer>> {
+    let is_tunnel = session.is_upgrade_req();
+    let (Some(mut peer), Some(limiter)) =
+        (gate.upstreams.peer(node, is_tunnel), gate.upstreams.limiter(node))
+    else {
+        return Error::e_explain(ConnectError, "no node");
+    };
+    if is_tunnel {
         let node_end = tunnel::NodeEnd::default();
         ctx.node_end = Some(node_end.clone());
         peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
@@ -60,7 +74,20 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
     Ok(Box::new(peer))
 }
 
-/// The request is about to be sent over this connection. If the node hangs, its response is not awaited any more.
+/// Completes when the response of the node that this request has been sent to is not to be awaited any more.
+pub(super) fn until_hung(gate: &Gate, session: &Session, ctx: &Context) -> impl Future<Output = ()> + use<> {
+    let limiter = ctx.node.and_then(|node| gate.upstreams.limiter(node));
+    let patience = patience_with_silence(&session.req_header().method);
+    let hangs = limiter.map(|limiter| limiter.until_silent(patience));
+    async move {
+        match hangs {
+            Some(hangs) => hangs.await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Pingora is about to send the request over this connection. If the node hangs, its response is not awaited any more.
 pub(super) fn sent(gate: &Gate, session: &Session, ctx: &Context, fd: RawFd, connection: Option<&Digest>) {
     let limiter = ctx.node.and_then(|node| gate.upstreams.limiter(node));
     if let Some(limiter) = limiter {

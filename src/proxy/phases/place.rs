@@ -77,7 +77,7 @@ async fn permit(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) ->
 }
 
 /// Is its body short, and sent without `Expect: 100-continue`?
-fn is_short(request: &RequestHeader) -> bool {
+pub(super) fn is_short(request: &RequestHeader) -> bool {
     framing::content_length(request).is_some_and(|length| length <= SHORT)
         && !request.headers.contains_key(header::EXPECT)
 }

@@ -7,9 +7,23 @@ use super::errors::{BUSY, STALE_TOKEN, STARTING, is_lost};
 use super::node;
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
+use crate::proxy::request_metrics;
 
 fn is_another_node(gate: &Gate, ctx: &Context) -> bool {
     ctx.attempted_nodes.count() < gate.upstreams.len()
+}
+
+/// Without a connection nothing has been sent: the next node may get the request, whatever its method.
+pub(super) fn after_no_connection(gate: &Gate, mut e: Box<Error>, ctx: &mut Context) -> Box<Error> {
+    request_metrics::upstream_failed(gate, ctx);
+    if let Some(permit) = ctx.permit.take() {
+        permit.unused();
+    }
+    if let Some(node) = ctx.node {
+        gate.upstreams.avoid(node);
+    }
+    e.set_retry(is_another_node(gate, ctx));
+    e
 }
 
 /// After an error with NocoBase: marks whether the request is repeated.
@@ -20,6 +34,9 @@ pub(super) fn after_error(
     ctx: &mut Context,
     client_reused: bool,
 ) -> Box<Error> {
+    if *e.esource() == ErrorSource::Upstream {
+        request_metrics::upstream_failed(gate, ctx);
+    }
     let method = &session.req_header().method;
     let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
     if is_lost(&e) && node::is_hung(gate, session, ctx) {

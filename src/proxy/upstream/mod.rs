@@ -1,10 +1,11 @@
-//! NocoBase's nodes: which one a request goes to, how connections to it are opened, and which of them are healthy.
+//! NocoBase's nodes: which one a request goes to, its connections (`connections`), and which of them are healthy.
 //!
 //! A node is skipped while its health check fails (`health`), and for a moment after it refused a connection or responded with
 //! 500 where another did not. While it warms up it gets less than its share (`node`). If that leaves no node, every node is
 //! tried: a wrong check must not cause an outage. Only a node that hangs, and has not responded to any request since its check
 //! began, gets nothing (`nocobase::concurrency`, which also limits the requests to each node).
 
+mod connections;
 mod health;
 mod node;
 mod places;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backend, LoadBalancer};
-use pingora::prelude::HttpPeer;
+use pingora::prelude::{HttpPeer, Result as PingoraResult};
+use pingora::protocols::Stream;
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -86,6 +88,7 @@ pub(crate) struct Upstreams {
     nodes: Arc<[Node]>,
     balancer: LoadBalancer<RoundRobin>,
     interval: Duration,
+    connect_timeout: Duration,
     /// The clock of every [`Node`].
     began: Instant,
 }
@@ -127,7 +130,13 @@ impl Upstreams {
         let check = health::Check::new(nodes.clone(), began, upstream, public_path)
             .map_err(|e| NodesError::Balancer(e.to_string()))?;
         balancer.set_health_check(Box::new(check));
-        Ok(Upstreams { nodes, balancer, interval: upstream.health_interval, began })
+        Ok(Upstreams {
+            nodes,
+            balancer,
+            interval: upstream.health_interval,
+            connect_timeout: upstream.connect_timeout,
+            began,
+        })
     }
 
     /// How many there are.
@@ -140,8 +149,8 @@ impl Upstreams {
         &self.nodes
     }
 
-    /// The next node (its index) for a request, and how to connect to it. `None` if all have been tried.
-    pub(crate) fn pick(&self, tried: &mut AttemptedNodes, tunnel: bool) -> Option<(usize, HttpPeer)> {
+    /// The next node (its index) for a request. `None` if all have been tried.
+    pub(crate) fn pick(&self, tried: &mut AttemptedNodes) -> Option<usize> {
         let index = if self.nodes.len() < 2 {
             (tried.count() == 0).then_some(0)?
         } else {
@@ -154,8 +163,33 @@ impl Upstreams {
                 .or_else(|| self.select(*tried, |_, _| true))?
         };
         tried.add(index);
-        let node = self.nodes.get(index)?;
-        Some((index, node.peer(tunnel)))
+        Some(index)
+    }
+
+    /// How Pingora connects to a node; for a tunnel or for an upload.
+    pub(crate) fn peer(&self, index: usize, tunnel: bool) -> Option<HttpPeer> {
+        self.nodes.get(index).map(|node| node.peer(tunnel))
+    }
+
+    /// A connection to a node; whether it has had a request before.
+    ///
+    /// # Errors
+    /// The node does not accept it, or not in time.
+    pub(crate) async fn connect(&self, index: usize) -> PingoraResult<(Stream, bool)> {
+        let Some(node) = self.nodes.get(index) else {
+            return pingora::prelude::Error::e_explain(pingora::prelude::ConnectError, "no node");
+        };
+        match node.connections.take() {
+            Some(stream) => Ok((stream, true)),
+            None => Ok((connections::open(node.address, self.connect_timeout).await?, false)),
+        }
+    }
+
+    /// Keeps a connection to a node for the next request. `most`: idle connections of all nodes together.
+    pub(crate) fn keep(&self, index: usize, stream: Stream, most: usize) {
+        if let Some(node) = self.nodes.get(index) {
+            node.connections.keep(stream, (most / self.nodes.len().max(1)).max(1));
+        }
     }
 
     fn select(&self, tried: AttemptedNodes, accept: impl Fn(&Node, bool) -> bool) -> Option<usize> {
@@ -208,6 +242,9 @@ impl Upstreams {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            for node in self.nodes.iter() {
+                node.connections.close_old();
+            }
             self.balancer.backends().run_health_check(true).await;
             let now: Vec<NodeState> = self.nodes.iter().map(Node::state).collect();
             let responds = |state: NodeState| matches!(state, NodeState::Healthy | NodeState::Unhealthy);

@@ -9,12 +9,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pingora::prelude::HttpPeer;
 
+use super::connections::Connections;
 use crate::config;
 use crate::error::Outage;
 use crate::nocobase::NodeLimiter;
 use crate::proxy::lost_peers;
 
-/// Keeps connections of tunnels apart from pooled ones: another connector opens them.
+/// Keeps connections of tunnels apart from others: another connector opens them.
 const TUNNEL_GROUP: u64 = 1 << 63;
 /// A node that is back gets less than its share for this long: Node.js has to compile its code first.
 const WARM_UP: Duration = Duration::from_secs(20);
@@ -55,8 +56,10 @@ pub(crate) struct Node {
     pub name: String,
     /// Its address.
     pub address: SocketAddr,
-    http: HttpPeer,
+    upload: HttpPeer,
     tunnel: HttpPeer,
+    /// Idle connections to it.
+    pub(super) connections: Connections,
     /// Its request limit.
     pub limiter: Arc<NodeLimiter>,
     state: AtomicU8,
@@ -76,16 +79,13 @@ impl Node {
         upstream: &config::Upstream,
         limiter: Arc<NodeLimiter>,
     ) -> Node {
-        let mut http = HttpPeer::new(address, false, String::new());
-        http.options.connection_timeout = Some(upstream.connect_timeout);
-        http.options.total_connection_timeout = Some(upstream.connect_timeout);
-        http.options.read_timeout = Some(upstream.read_timeout);
-        http.options.write_timeout = Some(upstream.read_timeout);
-        // Below Node.js's own keep-alive timeout (5 s by default), so that a request is not sent on a connection that is just
-        // being closed.
-        http.options.idle_timeout = Some(Duration::from_secs(4));
-        http.options.tcp_keepalive = Some(lost_peers::keepalive());
-        let mut tunnel = http.clone();
+        let mut upload = HttpPeer::new(address, false, String::new());
+        upload.options.connection_timeout = Some(upstream.connect_timeout);
+        upload.options.total_connection_timeout = Some(upstream.connect_timeout);
+        upload.options.read_timeout = Some(upstream.read_timeout);
+        upload.options.write_timeout = Some(upstream.read_timeout);
+        upload.options.tcp_keepalive = Some(lost_peers::keepalive());
+        let mut tunnel = upload.clone();
         tunnel.group_key = TUNNEL_GROUP;
         // Silence is normal in a tunnel; TCP keep-alive detects when the peer is gone.
         tunnel.options.read_timeout = None;
@@ -93,8 +93,9 @@ impl Node {
         Node {
             name,
             address,
-            http,
+            upload,
             tunnel,
+            connections: Connections::default(),
             limiter,
             state: AtomicU8::new(NodeState::Healthy as u8),
             avoid_until: AtomicU64::new(0),
@@ -105,7 +106,7 @@ impl Node {
     }
 
     pub(super) fn peer(&self, tunnel: bool) -> HttpPeer {
-        if tunnel { self.tunnel.clone() } else { self.http.clone() }
+        if tunnel { self.tunnel.clone() } else { self.upload.clone() }
     }
 
     /// As of the last health check. A node is considered healthy until one has failed.

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Most idle connections to NocoBase, however many places there are.
+const MAX_IDLE: usize = 512;
+
 /// Places for requests to NocoBase, WebSockets included.
 pub(crate) struct Places {
     most: AtomicUsize,
@@ -21,6 +24,11 @@ impl Places {
     /// Sets the limit.
     pub(crate) fn limit(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Most idle connections to NocoBase, which need a descriptor each in addition.
+    pub(crate) fn idle(&self) -> usize {
+        MAX_IDLE.min(self.most.load(Ordering::Relaxed) / 4).max(1)
     }
 
     /// A place until it is dropped; `None` if all are taken. Incremented before it is compared (R34).

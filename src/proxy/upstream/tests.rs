@@ -24,7 +24,7 @@ fn three() -> Upstreams {
 fn firsts(u: &Upstreams, requests: usize) -> [usize; 3] {
     let mut counts = [0; 3];
     for _ in 0..requests {
-        counts[u.pick(&mut AttemptedNodes::default(), false).unwrap().0] += 1;
+        counts[u.pick(&mut AttemptedNodes::default()).unwrap()] += 1;
     }
     counts
 }
@@ -40,7 +40,7 @@ fn a_request_meets_each_node_once() {
         [three(), Upstreams::new(&upstream(&["127.0.0.1:1"]), "/", None, &Concurrency::default()).unwrap()]
     {
         let mut tried = AttemptedNodes::default();
-        let mut met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
+        let mut met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried)).collect();
         met.sort_unstable();
         assert_eq!(met, (0..u.len()).collect::<Vec<_>>());
         assert_eq!(tried.count(), u.len());
@@ -53,7 +53,7 @@ fn a_node_that_did_not_connect_is_the_last_resort() {
     u.avoid(1);
     assert_eq!(firsts(&u, 300)[1], 0);
     let mut tried = AttemptedNodes::default();
-    let met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
+    let met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried)).collect();
     assert_eq!((met.len(), met[2]), (3, 1), "but it is tried when the others fail");
     u.nodes[1].found(NodeState::Healthy, Duration::from_secs(1));
     assert_eq!(firsts(&u, 300), [100, 100, 100]);
