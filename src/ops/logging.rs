@@ -29,12 +29,6 @@ const PINGORA: [&str; 5] =
 /// handshake. The gate has its own lines about requests.
 const NOTHING: [&str; 2] = ["pingora_proxy", "pingora_core::apps"];
 
-/// Target of an error that Pingora logs although nothing is wrong: a kept-alive connection to NocoBase that is taken from the
-/// pool before its watcher has released it is discarded, and a new one is opened. The modules below this one are used.
-const CONNECTION_POOL: &str = "pingora_core::connectors";
-const BELOW_CONNECTION_POOL: [&str; 3] =
-    ["pingora_core::connectors::http", "pingora_core::connectors::l4", "pingora_core::connectors::tls"];
-
 /// How long lines may collect before they are written together. Under load, waking the writing thread for each line costs more
 /// than writing it; a single line is written at once.
 const COLLECT: Duration = Duration::from_millis(5);
@@ -106,7 +100,7 @@ fn directives(level: &str) -> String {
     // `off` and `error` are quieter than what is set here.
     let mut text = String::new();
     if matches!(level.to_ascii_lowercase().as_str(), "off" | "error") {
-        for module in NOTHING.iter().chain(&[CONNECTION_POOL]) {
+        for module in NOTHING {
             text.push_str(module);
             text.push_str("=off,");
         }
@@ -117,11 +111,11 @@ fn directives(level: &str) -> String {
         text.push_str(module);
         text.push_str("=info,");
     }
-    for module in PINGORA.iter().chain(&BELOW_CONNECTION_POOL) {
+    for module in PINGORA {
         text.push_str(module);
         text.push_str("=warn,");
     }
-    for module in NOTHING.iter().chain(&[CONNECTION_POOL]) {
+    for module in NOTHING {
         text.push_str(module);
         text.push_str("=off,");
     }
@@ -217,20 +211,5 @@ mod tests {
             ["own info", "pingora info", "pingora error", "h2 debug"]
         );
         assert_eq!(shown("wecom_gate=info"), ["own info", "pingora error"]);
-    }
-
-    #[test]
-    fn a_pooled_connection_that_is_not_let_go_of_in_time_is_no_error() {
-        let shown = |level: &str| {
-            logged(LogFormat::Json, level, || {
-                tracing::error!(target: "pingora_core::connectors", "failed to acquire reusable stream");
-                tracing::error!(target: "pingora_core::connectors::l4", "something else");
-            })
-        };
-        for level in ["error", "info", "debug", "trace", "wecom_gate=debug"] {
-            assert!(!shown(level).contains("reusable"), "{level}: {}", shown(level));
-        }
-        assert!(shown("info").contains("something else"));
-        assert!(shown("info,pingora_core::connectors=debug").contains("reusable"), "for those who ask");
     }
 }

@@ -200,8 +200,8 @@ impl ProxyHttp for Phases {
         if session.was_upgraded() {
             return upgrade::to_nocobase(body, ctx);
         }
-        // Pingora's open bug 935: an empty last piece would be written as a second end of the body, after which the pooled
-        // connection would be out of step.
+        // Pingora's open bug 935: an empty last piece would be written as a second end of the body, which NocoBase would
+        // take for the beginning of another request.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }

@@ -16,7 +16,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::headers::{self, Identity as Who};
 use crate::session;
 
-/// Builds the head for NocoBase, for every attempt anew.
+/// Builds the head for NocoBase; called for every attempt.
 ///
 /// Works on plain parts: Pingora's own type also stores the case of every header name, and each change of a header there costs
 /// several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target that was decided on (R1).

@@ -54,41 +54,48 @@ async fn attempt(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Resul
     let mut server = HttpSession::new(connection);
     server.read_timeout = Some(gate.config.upstream.read_timeout);
     server.write_timeout = Some(gate.config.upstream.read_timeout);
-    let is_in_step = match exchange(gate, session, ctx, &mut server).await {
-        Ok(is_in_step) => is_in_step,
-        Err(e) => return Err(retry::after_error(gate, session, e, ctx, is_reused)),
-    };
-    server.respect_keepalive();
-    if is_in_step && let Some(connection) = server.reuse().await {
-        gate.upstreams.keep(node, connection, gate.places.idle());
-    }
-    Ok(())
+    let done = exchange(gate, session, ctx, server, node).await;
+    done.map_err(|e| retry::after_error(gate, session, e, ctx, is_reused))
 }
 
-/// Whether the connection may have another request.
 async fn exchange(
     gate: &Gate,
     session: &mut Session,
     ctx: &mut Context,
-    server: &mut HttpSession,
-) -> Result<bool> {
+    mut server: HttpSession,
+    node: usize,
+) -> Result<()> {
     let request = forward::request::build(gate, session, ctx)?;
     server.write_request_header(Box::new(request)).await.map_err(|e| e.into_up())?;
-    let mut unsent = send_body(gate, session, ctx, server).await?;
+    let mut unsent = send_body(gate, session, ctx, &mut server).await?;
     let mut hangs = pin!(node::until_hung(gate, session, ctx));
-    loop {
+    let last = loop {
         let hangs = ctx.answered_at.is_none().then_some(hangs.as_mut());
-        let task = next(session, server, hangs).await.map_err(|e| unsent.take().unwrap_or(e))?;
-        let tasks = pieces(gate, session, ctx, server, task)?;
-        if session.write_response_tasks(tasks).await? {
-            break;
+        let task = next(session, &mut server, hangs).await.map_err(|e| unsent.take().unwrap_or(e))?;
+        let tasks = pieces(gate, session, ctx, &mut server, task)?;
+        if tasks.last().is_none_or(HttpTask::is_end) {
+            break tasks;
         }
+        session.write_response_tasks(tasks).await?;
+    };
+    // If NocoBase has responded without having read the whole body, what it reads next is the rest.
+    if unsent.is_none() {
+        // Before the client has the response: it may send its next request at once.
+        keep(gate, server, node).await;
     }
+    session.write_response_tasks(last).await?;
     if session.as_mut().finish_body().await.is_err() {
         session.set_keepalive(None);
     }
-    // If NocoBase has responded without having read the whole body, what it reads next is the rest.
-    Ok(unsent.is_none())
+    Ok(())
+}
+
+/// Keeps the connection to the node, unless the response says, or shows, that it cannot be used again.
+async fn keep(gate: &Gate, mut server: HttpSession, node: usize) {
+    server.respect_keepalive();
+    if let Some(connection) = server.reuse().await {
+        gate.upstreams.keep(node, connection, gate.places.idle());
+    }
 }
 
 /// Sends the body that has been read before. NocoBase may respond before it has read all of it, so an error is returned to be used if it

@@ -1,4 +1,4 @@
-//! NocoBase's response on its way to the client, whoever reads it: `exchange` or Pingora.
+//! NocoBase's response on its way to the client. It is read by `exchange`, or by Pingora.
 
 use bytes::Bytes;
 use http::{Version, header};
