@@ -82,7 +82,8 @@ impl Inner {
 /// docs 90200, 90201: direct members only.
 pub(super) fn user_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool) -> ApiResult {
     let id = caller.department(call.param("department_id").ok_or_else(|| fail(40063))?)?.id;
-    let direct = caller.company.members.iter().filter(|m| m.departments.contains(&id));
+    let members = caller.company.members.iter().filter(|m| m.departments.contains(&id));
+    let direct = members.filter(|m| caller.sees_member(m));
     let list: Vec<Value> = direct
         .map(|m| match whole {
             true => Value::Object(caller.profile(m)),
