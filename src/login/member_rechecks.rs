@@ -1,17 +1,20 @@
 //! Asks WeCom again, in the background, whether signed-in members may still use the app: all of them through one queue per entry,
-//! few at a time, spread over `session.recheck`. While WeCom is overloaded, limits the rate or is unreachable, only one probe at
-//! a time is sent, with growing pauses; sessions continue meanwhile.
+//! few at a time, spread over `session.recheck`; members of one department together, if there are several
+//! ([`super::department_rechecks`]). While WeCom is overloaded, limits the rate or is unreachable, only one probe at a time is sent,
+//! with growing pauses; sessions continue meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::breaker::News;
 use super::clock::now;
-use super::recheck_queue::Queue;
+use super::recheck_queue::{Due, Joined, Queue};
 use super::sessions::Sessions;
 use crate::audit::{Actor, Source};
+use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::session::{CachedSession, MemberRecheck, Session};
-use crate::shared::{Ending, MemberKey, RecheckTurn, Shared};
+use crate::shared::{Confirmed, Ending, MemberKey, RecheckTurn, Shared};
 use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
@@ -30,12 +33,28 @@ impl Sessions {
             return;
         }
         let Some(order) = seen.due_member_recheck(now, every) else { return };
+        let department = queue.department(&order, now, every);
+        let due = Due { session: session.clone(), order };
+        let Some(department) = department else { return self.recheck_alone(due, &queue) };
+        match queue.join(department, self.generation, due) {
+            Joined::Waits => {}
+            Joined::First(group) => self.recheck_together(department, group, &session.entry, &queue),
+            Joined::Alone(due) => self.recheck_alone(due, &queue),
+        }
+    }
+
+    /// How long the next call has to wait.
+    pub(super) fn wait(&self, queue: &Queue) -> Duration {
         let people = u32::try_from(self.cache.members()).unwrap_or(u32::MAX).max(1);
-        let wait = queue.wait(every / people);
-        let (sessions, session) = (self.clone(), session.clone());
+        queue.wait(self.config.session.recheck / people)
+    }
+
+    /// Asks about one member, when it is this call's turn.
+    pub(super) fn recheck_alone(self: &Arc<Self>, due: Due, queue: &Arc<Queue>) {
+        let (sessions, queue, wait) = (self.clone(), queue.clone(), self.wait(queue));
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            sessions.recheck_member(&session, &queue, order).await;
+            sessions.recheck_member(&due.session, &queue, due.order).await;
         });
     }
 
@@ -48,7 +67,7 @@ impl Sessions {
             let from = order.counts_from(every, self.events(&session.entry, now()));
             match shared.turn(member, from).await {
                 RecheckTurn::Ours => {}
-                RecheckTurn::GoodAt(at) => return order.answered_at(at.min(now())),
+                RecheckTurn::Good(confirmed) => return known_elsewhere(order, confirmed),
                 // Its result will be available when this recheck is due again.
                 RecheckTurn::Elsewhere => return,
             }
@@ -56,7 +75,7 @@ impl Sessions {
         // If dropped, the recheck is soon due again: a failure on WeCom's side ends no session.
         let Some(ticket) = queue.begin() else { return };
         let result = client.member_status(&session.userid).await;
-        if let Some(news) = queue.end(&ticket, &result) {
+        if let Some(news) = queue.end(&ticket, result.as_ref().err()) {
             log(&session.entry, &news, result.as_ref().err());
         }
         match result {
@@ -64,12 +83,13 @@ impl Sessions {
                 order.answered();
                 self.member_gone(session, failure);
             }
-            Ok(_) => {
+            Ok(MemberStatus::Good { department }) => {
                 let good_at = order.began();
+                order.is_in(department);
                 order.answered();
                 if let Some((shared, member)) = &shared {
                     let kept = self.config.session.recheck_with_events.unwrap_or(every);
-                    shared.good(member, good_at, kept).await;
+                    shared.good(member, Confirmed { at: good_at, department }, kept).await;
                 }
             }
             Err(_) => {}
@@ -78,9 +98,14 @@ impl Sessions {
 
     /// Where the nodes share what they know about this session's member.
     fn shared_member(&self, session: &Session) -> Option<(&Arc<Shared>, MemberKey)> {
-        let shared = self.shared.as_ref()?;
-        let entry = self.config.wecom.iter().find(|entry| entry.name == session.entry)?;
+        let (shared, entry) = self.shared_entry(&session.entry)?;
         Some((shared, shared.member_key(entry, &session.userid)))
+    }
+
+    /// The same for all members of an entry.
+    pub(super) fn shared_entry(&self, name: &str) -> Option<(&Arc<Shared>, &WeComEntry)> {
+        let entry = self.config.wecom.iter().find(|entry| entry.name == name)?;
+        Some((self.shared.as_ref()?, entry))
     }
 
     /// WeCom reports that this session's member may no longer use the app: all of the member's sessions end.
@@ -97,8 +122,14 @@ impl Sessions {
     }
 }
 
+/// Another node has asked.
+pub(super) fn known_elsewhere(order: MemberRecheck, confirmed: Confirmed) {
+    order.is_in(confirmed.department);
+    order.answered_at(confirmed.at.min(now()));
+}
+
 /// One line when WeCom begins to fail, one per minute, and one when it is back.
-fn log(entry: &str, news: &News, error: Option<&WeComError>) {
+pub(super) fn log(entry: &str, news: &News, error: Option<&WeComError>) {
     const PAUSED: &str = "WeCom cannot be asked whether members may still use the app: their sessions continue, and one call at \
                           a time tries again";
     let (seconds, paused) = match news {

@@ -300,7 +300,7 @@ impl Sessions {
         // Reveals a wrong secret here, not only as a page that does not work.
         match self.ask(&session, Class::In).await? {
             SessionStatus::Active => {
-                self.cache.insert_checked(&session, began);
+                self.cache.insert_checked(&session, began).member_is_in(member.main_department());
                 self.share_confirmed(&session, began);
             }
             SessionStatus::Ended => return Err(Failure::SessionEnded.into()),

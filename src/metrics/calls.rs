@@ -9,8 +9,8 @@ use super::sign_ins::{Entries, OTHER};
 
 const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Names of the calls, as in the logs.
-const WECOM: [&str; 6] =
-    ["gettoken", "getuserinfo", "getuserdetail", "user/get", "department/simplelist", "tag/get"];
+const WECOM: [&str; 7] =
+    ["gettoken", "getuserinfo", "getuserdetail", "user/get", "user/list", "department/simplelist", "tag/get"];
 /// `ok`, or the class of the error as in the logs.
 const WECOM_RESULTS: [&str; 12] = [
     "ok",

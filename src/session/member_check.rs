@@ -2,7 +2,7 @@
 //! member, not per browser.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::time::UnixMillis;
@@ -29,6 +29,8 @@ pub(super) struct MemberCheck {
     /// [`UnixMillis`] of WeCom's latest event about a change of the member; 0: none.
     changed_at: AtomicU64,
     running: AtomicBool,
+    /// A department of the member in WeCom; 0: not known.
+    department: AtomicU32,
     /// No recheck has been completed yet.
     first: AtomicBool,
     /// A random offset between two checks, in 65536ths.
@@ -43,6 +45,7 @@ impl MemberCheck {
             not_before: AtomicU64::new(0),
             changed_at: AtomicU64::new(0),
             running: AtomicBool::new(false),
+            department: AtomicU32::new(0),
             first: AtomicBool::new(true),
             phase,
         }
@@ -51,7 +54,7 @@ impl MemberCheck {
     /// Is a recheck due? The first after a random part of `every`, so that members whose first requests arrive together (after a
     /// restart, at nine o'clock) are spread over the whole time; from then on every `every`.
     pub(super) fn is_due(&self, now: UnixMillis, every: Duration) -> bool {
-        let checked_at = UnixMillis(self.checked_at.load(Ordering::Acquire));
+        let checked_at = self.checked_at();
         let wait = match self.first.load(Ordering::Acquire) {
             true => every.mul_f64(f64::from(self.phase) / 65_536.0),
             false => every,
@@ -68,6 +71,26 @@ impl MemberCheck {
         self.not_before.store(0, Ordering::Release);
     }
 
+    /// According to WeCom, the member is in this department.
+    pub(super) fn is_in(&self, department: Option<u32>) {
+        self.department.store(department.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn checked_at(&self) -> UnixMillis {
+        UnixMillis(self.checked_at.load(Ordering::Acquire))
+    }
+
+    /// A list of members that was requested at `at` names this one as active. False: this says too little, because an event has
+    /// reported a change since WeCom was last asked about the member.
+    pub(super) fn listed(&self, at: UnixMillis) -> bool {
+        if self.checked_at() < self.changed_at() {
+            return false;
+        }
+        self.first.store(false, Ordering::Release);
+        self.checked_at.fetch_max(at.0, Ordering::AcqRel);
+        true
+    }
+
     fn changed_at(&self) -> UnixMillis {
         UnixMillis(self.changed_at.load(Ordering::Acquire))
     }
@@ -75,7 +98,7 @@ impl MemberCheck {
     /// Can a recheck that is due wait, because WeCom's events would have reported a change? Only if WeCom has confirmed the member
     /// since they arrive. If so, this is asked again half a minute later.
     pub(super) fn postpone(&self, now: UnixMillis, events: Events) -> bool {
-        let checked_at = UnixMillis(self.checked_at.load(Ordering::Acquire));
+        let checked_at = self.checked_at();
         let confirmed = !self.first.load(Ordering::Acquire)
             && checked_at >= events.since.max(self.changed_at())
             && now.since(checked_at) < events.every
@@ -121,6 +144,22 @@ impl MemberRecheck {
             _ => usual,
         };
         earliest.max(self.check.changed_at())
+    }
+
+    /// A department of the member, whose list of members may say what is to be found out; not after an event about the member.
+    pub(crate) fn department(&self) -> Option<u32> {
+        let known = self.check.department.load(Ordering::Relaxed);
+        (known != 0 && self.last_checked() >= self.check.changed_at()).then_some(known)
+    }
+
+    /// When WeCom last confirmed the member, or the first request was seen.
+    pub(crate) fn last_checked(&self) -> UnixMillis {
+        self.check.checked_at()
+    }
+
+    /// According to WeCom, the member is in this department.
+    pub(crate) fn is_in(&self, department: Option<u32>) {
+        self.check.is_in(department);
     }
 
     /// WeCom has responded.

@@ -238,6 +238,22 @@ impl SessionCache {
         self.by_member.changed(entry, userid, at);
     }
 
+    /// Does this member have sessions here?
+    pub(crate) fn has_member(&self, entry: &str, userid: &str) -> bool {
+        self.by_member.check(&MemberKey::new(entry, userid)).is_some()
+    }
+
+    /// A list of this department's members that was requested at `at` names this one as active. Whether that confirms a member of
+    /// this node.
+    pub(crate) fn member_listed(&self, entry: &str, userid: &str, department: u32, at: UnixMillis) -> bool {
+        let check = self.by_member.check(&MemberKey::new(entry, userid));
+        let confirmed = check.filter(|check| check.listed(at));
+        if let Some(check) = &confirmed {
+            check.is_in(Some(department));
+        }
+        confirmed.is_some()
+    }
+
     /// Notes that NocoBase accepted this session at `now`, or that it was registered there at that time. If it has ended
     /// meanwhile, it stays ended.
     pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<CachedSession> {

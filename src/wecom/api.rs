@@ -165,8 +165,8 @@ impl Api {
             calls.done(&self.entry.name, call.name(), error.map_or("ok", |e| e.class().name()), took);
         }
         match error.map(WeComError::class) {
-            // The token has a state of its own, and no sign-in needs the app's name and picture.
-            _ if matches!(call, Call::GetToken | Call::Agent) => {}
+            // The token has a state of its own, and no sign-in needs a list, or the app's name and picture.
+            _ if matches!(call, Call::GetToken | Call::Agent | Call::UserList) => {}
             None | Some(Class::User | Class::Code | Class::Detail) => {
                 if self.call_error.load().is_some() {
                     self.call_error.store(None);
@@ -329,6 +329,9 @@ fn read_reply(
         }
         Err(TransportError::RateLimited) => {
             Err(((WeComError::rate_limited(call), "HTTP 429".into()), Broken::No))
+        }
+        Err(TransportError::TooLong) => {
+            Err(((WeComError::too_long(call), "a response of more than 1 MiB".into()), Broken::No))
         }
         Err(TransportError::BadAnswer { cause }) => {
             Err(((WeComError::bad_answer(call), redact(&cause, hidden)), Broken::No))

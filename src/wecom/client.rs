@@ -12,6 +12,7 @@ use super::error::{Call, Class, WeComError};
 use super::member::{
     Agent, Department, Details, Identity, Member, MemberStatus, filled, is_userid, same_userid,
 };
+use super::member_list::MemberList;
 use super::responses;
 use super::rules::Rules;
 use super::transport::Tuning;
@@ -63,6 +64,11 @@ impl Client {
     fn with(api: Api) -> Self {
         let api = Arc::new(api);
         Self { rules: Arc::new(Rules::new(api.clone())), api }
+    }
+
+    /// The name of its `[[wecom]]` entry.
+    pub(crate) fn entry(&self) -> &str {
+        &self.api.entry.name
     }
 
     /// Counts calls from now on; set once.
@@ -193,7 +199,7 @@ impl Client {
         Ok(Member {
             name: filled(u.name).unwrap_or_else(|| userid.clone()),
             userid,
-            departments: u.department.unwrap_or_default(),
+            departments: main_first(u.department.unwrap_or_default(), u.main_department),
             details: Details {
                 mobile: filled(u.mobile),
                 email: filled(u.email),
@@ -201,6 +207,19 @@ impl Client {
                 avatar: filled(u.avatar),
             },
         })
+    }
+
+    /// The direct members of a department, as far as the app may see them (`user/list`, doc 90201). Not repeated while WeCom is
+    /// busy: members can be asked about alone.
+    ///
+    /// # Errors
+    /// An error from WeCom, which says nothing about any member.
+    pub(crate) async fn members_of(&self, department: u32) -> Result<MemberList, WeComError> {
+        let id = department.to_string();
+        let params = [("department_id", id.as_str())];
+        let request =
+            Request { tries_when_busy: 1, ..Request::get(Call::UserList, "/cgi-bin/user/list", &params) };
+        Ok(MemberList::read(self.api.call(&request).await?, department.into()))
     }
 
     /// The departments of a member, as far as the app may see them: for an administrator to look at, not for rules.
@@ -258,11 +277,11 @@ impl Client {
     /// WeCom could not be asked: sessions continue, but no new one begins. The caller has to log it.
     pub(crate) async fn member_status(&self, userid: &str) -> Result<MemberStatus, WeComError> {
         let result = match self.member(userid).await {
-            Ok(member) => self.admit(&member).await,
+            Ok(member) => self.admit(&member).await.map(|()| member.main_department()),
             Err(error) => Err(error),
         };
         match result {
-            Ok(()) => Ok(MemberStatus::Good),
+            Ok(department) => Ok(MemberStatus::Good { department }),
             Err(error) => match (error.class(), error.failure()) {
                 (Class::User, failure) | (_, failure @ Failure::RuleUnevaluable) => {
                     error.log(&self.api.entry.name);
@@ -344,6 +363,12 @@ impl Client {
             _ => Err(WeComError::bad_answer(call).because("the response is about another member")),
         }
     }
+}
+
+/// The main department before the others.
+fn main_first(mut departments: Vec<u64>, main: Option<u64>) -> Vec<u64> {
+    departments.sort_by_key(|id| Some(*id) != main);
+    departments
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(crate) struct WeComError {
     repeated: bool,
     /// The connection broke after the request was sent.
     broken: bool,
+    /// The response is longer than the gate reads.
+    too_long: bool,
 }
 
 impl WeComError {
@@ -54,6 +56,7 @@ impl WeComError {
             reason: String::new(),
             repeated: false,
             broken: false,
+            too_long: false,
         }
     }
 
@@ -65,6 +68,11 @@ impl WeComError {
     /// A response that differs from the documentation.
     pub(crate) fn bad_answer(call: Call) -> Self {
         Self::plain(call, Class::BadAnswer, Failure::WeComBadAnswer)
+    }
+
+    /// A response that is longer than the gate reads.
+    pub(super) fn too_long(call: Call) -> Self {
+        Self { too_long: true, ..Self::bad_answer(call) }
     }
 
     /// HTTP 429, without an `errcode`.
@@ -97,6 +105,7 @@ impl WeComError {
             reason: String::new(),
             repeated: false,
             broken: false,
+            too_long: false,
         }
     }
 
@@ -145,6 +154,10 @@ impl WeComError {
     /// Did the connection break after the request was sent? Then WeCom may have processed it.
     pub(crate) fn is_broken_midway(&self) -> bool {
         self.broken
+    }
+    /// Was the response longer than the gate reads?
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.too_long
     }
     /// The failure that the caller reports.
     pub(crate) fn failure(&self) -> Failure {

@@ -35,7 +35,7 @@ pub(crate) struct Member {
     pub(crate) userid: String,
     /// Display name; the userid if WeCom returns none.
     pub(crate) name: String,
-    /// Direct departments that are visible to the app.
+    /// Direct departments that are visible to the app; the main one first, if it is.
     pub(crate) departments: Vec<u64>,
     /// Data that apps created before 2022-06-20 still get without consent.
     pub(crate) details: Details,
@@ -73,9 +73,19 @@ pub(crate) struct Agent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MemberStatus {
     /// Still a member, still allowed.
-    Good,
+    Good {
+        /// A department that the member is in, if the app sees one.
+        department: Option<u32>,
+    },
     /// Not any more: the session ends.
     Gone(Failure),
+}
+
+impl Member {
+    /// The main department, or another one, if the app sees one.
+    pub(crate) fn main_department(&self) -> Option<u32> {
+        self.departments.first().and_then(|id| u32::try_from(*id).ok())
+    }
 }
 
 impl fmt::Debug for Details {

@@ -55,6 +55,9 @@ pub(super) struct User {
     pub(super) name: Option<String>,
     #[serde(default)]
     pub(super) department: Option<Vec<u64>>,
+    /// Only if the app may view it.
+    #[serde(default)]
+    pub(super) main_department: Option<u64>,
     /// 1 active, 2 disabled, 4 not activated, 5 has left.
     pub(super) status: i64,
     #[serde(default)]
@@ -65,6 +68,23 @@ pub(super) struct User {
     pub(super) biz_mail: Option<String>,
     #[serde(default)]
     pub(super) avatar: Option<String>,
+}
+
+/// `user/list`: the direct members of one department. Only what a recheck needs: no names and no phone numbers.
+#[derive(Deserialize)]
+pub(super) struct MemberList {
+    pub(super) userlist: Vec<ListedMember>,
+}
+
+/// One of them, with the same fields as in `user/get`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListedMember {
+    pub(super) userid: Option<String>,
+    #[serde(rename = "UserId")]
+    pub(super) old_userid: Option<String>,
+    pub(super) department: Option<Vec<u64>>,
+    pub(super) status: Option<i64>,
 }
 
 /// `department/simplelist`

@@ -41,7 +41,9 @@ pub(super) enum TransportError {
     Unreachable { cause: String, nothing_sent: bool, timed_out: bool },
     /// HTTP 429.
     RateLimited,
-    /// Longer than [`MAX_RESPONSE`], or a redirect.
+    /// Longer than [`MAX_RESPONSE`].
+    TooLong,
+    /// A redirect.
     BadAnswer { cause: String },
 }
 
@@ -124,7 +126,7 @@ impl Transport {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_RESPONSE {
-                return Err(TransportError::BadAnswer { cause: "a response of more than 1 MiB".into() });
+                return Err(TransportError::TooLong);
             }
             body.extend_from_slice(&chunk);
         }

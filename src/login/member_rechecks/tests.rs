@@ -55,8 +55,8 @@ async fn the_queues_survive_a_reload() {
     let before = sessions(standin.address);
     let queue = before.member_rechecks.of("wecom");
     let ticket = queue.begin().unwrap();
-    let limited = Err(WeComError::from_errcode(crate::wecom::Call::UserGet, 45009, ""));
-    assert_eq!(queue.end(&ticket, &limited), Some(News::Began));
+    let limited = WeComError::from_errcode(crate::wecom::Call::UserGet, 45009, "");
+    assert_eq!(queue.end(&ticket, Some(&limited)), Some(News::Began));
     let keyring = Arc::new(
         crate::session::Keyring::new(&before.config.session.keys, &before.config.origin.url()).unwrap(),
     );

@@ -129,6 +129,10 @@ impl ByMember {
             None => map.keys().filter(|m| &*m.key.entry == entry).for_each(|m| m.check.changed(at)),
         }
     }
+    /// What this node knows of the member's status in WeCom, if the member has sessions here.
+    pub(super) fn check(&self, member: &MemberKey) -> Option<Arc<MemberCheck>> {
+        self.0.lock().get_key_value(member).map(|(known, _)| known.check.clone())
+    }
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
     }

@@ -177,6 +177,13 @@ impl CachedSession {
         !self.is_ended() && self.member.as_ref().is_some_and(|member| member.check.is_due(now, every))
     }
 
+    /// According to WeCom, the member is in this department.
+    pub(crate) fn member_is_in(&self, department: Option<u32>) {
+        if let Some(member) = &self.member {
+            member.check.is_in(department);
+        }
+    }
+
     /// Can that wait, because WeCom's events arrive?
     pub(crate) fn postpone_member_recheck(&self, now: UnixMillis, events: Events) -> bool {
         self.member.as_ref().is_some_and(|member| member.check.postpone(now, events))

@@ -258,7 +258,7 @@ async fn member_status_at_a_recheck() {
     use Failure::{MemberDisabled, NotVisible};
     use FaultKind::Errcode;
     let table: &[(FaultKind, Option<MemberStatus>)] = &[
-        (body(user(1)), Some(MemberStatus::Good)),
+        (body(user(1)), Some(MemberStatus::Good { department: Some(2) })),
         (body(user(2)), Some(MemberStatus::Gone(MemberDisabled))),
         (Errcode(60111), Some(MemberStatus::Gone(NotVisible))),
         (Errcode(60011), Some(MemberStatus::Gone(NotVisible))),

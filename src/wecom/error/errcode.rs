@@ -11,6 +11,8 @@ pub(crate) enum Call {
     UserDetail,
     /// `user/get` (doc 90196).
     UserGet,
+    /// `user/list` (doc 90201).
+    UserList,
     /// `department/simplelist` (doc 95350).
     Departments,
     /// `department/get` (doc 95351).
@@ -29,6 +31,7 @@ impl Call {
             Call::UserInfo => "getuserinfo",
             Call::UserDetail => "getuserdetail",
             Call::UserGet => "user/get",
+            Call::UserList => "user/list",
             Call::Departments => "department/simplelist",
             Call::Department => "department/get",
             Call::Tag => "tag/get",
@@ -156,10 +159,16 @@ pub(in crate::wecom) fn classify(call: Call, errcode: i64) -> Class {
         (Call::Department, 60003 | 60011 | 60123) => Class::User,
         // A department or tag that the app may not read: the rule is wrong, not the member.
         (Call::Departments | Call::Tag | Call::Agent, 60011) => Class::Config,
-        _ => TABLE
-            .binary_search_by_key(&errcode, |row| row.0)
-            .ok()
-            .and_then(|i| TABLE.get(i))
-            .map_or(Class::BadAnswer, |row| row.1),
+        // Nothing that a list is refused for says anything about a person.
+        (Call::UserList, _) if in_table(errcode) == Class::User => Class::Config,
+        _ => in_table(errcode),
     }
+}
+
+fn in_table(errcode: i64) -> Class {
+    TABLE
+        .binary_search_by_key(&errcode, |row| row.0)
+        .ok()
+        .and_then(|i| TABLE.get(i))
+        .map_or(Class::BadAnswer, |row| row.1)
 }
