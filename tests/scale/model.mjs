@@ -24,6 +24,9 @@ export const PEOPLE = {
   nine: 15 * 60, // seconds in which those who are online arrive in the morning
 };
 
+/** Members of a department (assumed), and how many of them must be due at a node before it asks for all of them at once. */
+export const DEPARTMENT = { members: 20, few: 3 };
+
 /** What each component can do per second on one core. */
 export const CAPACITY = {
   gate: 12_000, // signed-in requests of 1 KiB (docs/performance.md)
@@ -41,6 +44,16 @@ export const met = (nodes, requests) => (nodes <= 1 ? nodes : nodes * (1 - (1 - 
  */
 export const asked = (nodes, rate, recheck = RECHECK) => nodes / (recheck + nodes / rate);
 
+/**
+ * How often per second WeCom is asked about the `people` of one department who are online. A node to which enough of them come asks
+ * for the list of all; with the first request after `recheck`, as above. Otherwise each is asked about alone.
+ */
+export function askedTogether(people, nodes, rate, { sticky = false, redis = false } = {}, recheck = RECHECK) {
+  const here = sticky ? people / nodes : (people * met(nodes, rate * recheck)) / nodes;
+  if (here < DEPARTMENT.few) return people * asked(sticky || redis ? 1 : nodes, rate, recheck);
+  return asked(redis && !sticky ? 1 : nodes, rate * people, recheck);
+}
+
 /** The load of all gates. `sticky`: the balancer sends a session to the same node; `redis`: the nodes share one. */
 export function load({ members, companies, nodes, sticky = false, redis = false }) {
   const online = members * PEOPLE.online;
@@ -49,6 +62,8 @@ export function load({ members, companies, nodes, sticky = false, redis = false 
   const rechecks = online * asked(sticky ? 1 : nodes, rate);
   const checks = online * asked(sticky || redis ? 1 : nodes, rate);
   const wecomHour = (online / companies) * asked(sticky || redis ? 1 : nodes, rate) * 3600;
+  const departments = members / companies / DEPARTMENT.members;
+  const together = departments * askedTogether(DEPARTMENT.members * PEOPLE.online, nodes, rate, { sticky, redis }) * 3600;
   const requests = (online * PEOPLE.requests) / 60;
   const endings = (members * (PEOPLE.signOuts + PEOPLE.signIns)) / 86_400;
   return {
@@ -60,6 +75,8 @@ export function load({ members, companies, nodes, sticky = false, redis = false 
     nocobaseCores: checks / CAPACITY.nocobase,
     wecomHour,
     wecomShare: wecomHour / WECOM.hour,
+    together,
+    togetherShare: together / WECOM.hour,
     // Each node has its own address, or all share one: the worst case.
     addressShare: (wecomHour * companies) / WECOM_ADDRESS.hour,
     nine: online / PEOPLE.nine,
@@ -104,6 +121,8 @@ const ROWS = [
   ['of NocoBase processes, at 250 a second', (l) => number(l.nocobaseCores)],
   ['WeCom calls an hour, each company', (l) => number(l.wecomHour)],
   ['of the limit for a company', (l) => percent(l.wecomShare)],
+  ['of them, if all members are in departments of 20', (l) => number(l.together)],
+  ['of the limit for a company, then', (l) => percent(l.togetherShare)],
   ['of the limit for an address, if all nodes have one', (l) => percent(l.addressShare)],
   ['sessions that a node sees in eight hours', (l) => number(l.sessionsPerNode)],
   ['the stream in Redis reaches back, minutes', (l) => number(l.streamMinutes), 'redis'],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { RECHECK, asked, load, met, table } from './model.mjs';
+import { DEPARTMENT, RECHECK, asked, askedTogether, load, met, table } from './model.mjs';
 
 /** The same numbers in each run (mulberry32). */
 function random(seed) {
@@ -59,6 +59,64 @@ test('nodes that share ask as often as one', () => {
     const shared = play({ ...day, nodes, shared: true });
     assert.ok(shared <= asked(1, day.rate) * 1.05, `${nodes} nodes: ${shared}`);
   }
+});
+
+/**
+ * One department: as in src/login/member_lists.rs. A node asks for the list with the third of its members who is due within `recheck`,
+ * or the first if the last list named three, and not twice within half of it; all others are asked about alone.
+ */
+function playTogether({ people, nodes, rate, seconds, shared, next }) {
+  const known = Array.from({ length: nodes }, () => new Array(people).fill(-Infinity));
+  const lists = Array.from({ length: nodes }, () => ({ at: -Infinity, named: 0, due: 0, since: -Infinity }));
+  const good = new Array(people).fill(-Infinity);
+  let calls = 0;
+  // The first of it is left out: no one is known yet.
+  const from = seconds / 2;
+  for (let now = 0; now < seconds; now += -Math.log(1 - next()) / (rate * people)) {
+    const [member, node] = [Math.floor(next() * people), Math.floor(next() * nodes)];
+    const [mine, list] = [known[node], lists[node]];
+    if (mine[member] === -Infinity) {
+      mine[member] = now;
+      continue;
+    }
+    if (now - mine[member] < RECHECK) continue;
+    if (now - list.since >= RECHECK) Object.assign(list, { due: 0, since: now });
+    list.due++;
+    if (shared && now - good[member] < RECHECK) {
+      mine[member] = good[member];
+      continue;
+    }
+    if (now > from) calls++;
+    const few = DEPARTMENT.few;
+    if (now - list.at >= RECHECK / 2 && mine[member] >= list.at && (list.due >= few || list.named >= few)) {
+      const named = mine.map((at, who) => [at, who]).filter(([at]) => at !== -Infinity);
+      for (const [, who] of named) mine[who] = good[who] = now;
+      Object.assign(list, { at: now, named: named.length, due: 0, since: now });
+    } else {
+      mine[member] = good[member] = now;
+    }
+  }
+  return calls / (seconds - from);
+}
+
+test('a simulated department costs as many calls as the formula says', () => {
+  const next = random(11);
+  const day = { rate: 0.1, seconds: 400 * RECHECK, next };
+  for (const [people, nodes] of [[12, 1], [12, 2], [40, 2], [40, 8]]) {
+    const calls = playTogether({ ...day, people, nodes, shared: false });
+    close(calls, askedTogether(people, nodes, day.rate), `${people} people, ${nodes} nodes`);
+  }
+  for (const [people, nodes] of [[12, 2], [40, 2], [40, 8]]) {
+    const calls = playTogether({ ...day, people, nodes, shared: true });
+    const formula = askedTogether(people, nodes, day.rate, { redis: true });
+    assert.ok(calls <= formula * 1.05, `${people} people, ${nodes} nodes that share: ${calls} in place of ${formula}`);
+  }
+});
+
+test('two people of a department are asked about one by one', () => {
+  const next = random(12);
+  const calls = playTogether({ people: 2, nodes: 1, rate: 0.1, seconds: 400 * RECHECK, next });
+  close(calls, 2 * asked(1, 0.1), 'two people');
 });
 
 test('a user meets as many nodes as the formula says', () => {
