@@ -41,5 +41,6 @@ mod unread_bodies;
 mod verdicts;
 mod websocket;
 mod websocket_peers;
+mod websocket_tls;
 mod wecom_data;
 mod without_script;

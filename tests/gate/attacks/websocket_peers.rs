@@ -16,7 +16,7 @@ use crate::support::raw::{SWITCH, Setup, read_response, upgrade};
 const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 
 /// A server that echoes every message, and responds to the gate's own calls as NocoBase does.
-async fn server() -> SocketAddr {
+pub(super) async fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
