@@ -32,10 +32,11 @@ use crate::proxy::{CurrentGate, Gate, Phases};
 /// The largest possible number of nodes.
 const MAX_RETRIES: usize = 64;
 /// Read and write buffers of a connection for its lifetime, in bytes. Heads and bodies have buffers of their own, so a read
-/// buffer would only copy; the write buffer lets head and body of a small response be sent in one packet. See
-/// `docs/performance.md` for measurements.
+/// buffer would only copy; what is written is collected by `proxy::connection`, and only TLS, below it, needs a buffer for its
+/// records. See `docs/performance.md` for measurements.
 const READ_BUFFER: usize = 0;
-const WRITE_BUFFER: usize = 4096;
+const WRITE_BUFFER: usize = 0;
+const WRITE_BUFFER_TLS: usize = 4096;
 
 /// How long a stop waits for NocoBase to record the end of sessions.
 const TELL: Duration = Duration::from_secs(5);
@@ -176,6 +177,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (app, secure, kept) = (Arc::new(app), Arc::new(secure), bound.kept);
     let mut fds = Fds::new();
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+    let buffers_tls = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER_TLS);
     let (mut http, mut https) = (Vec::new(), Vec::new());
     for (address, listener) in bound.http {
         fds.add(address.to_string(), listener.into_raw_fd());
@@ -184,7 +186,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     for (address, listener) in bound.https {
         fds.add(address.to_string(), listener.into_raw_fd());
-        secure_service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+        secure_service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers_tls));
         https.push(address);
     }
     let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));

@@ -103,7 +103,7 @@ impl<P> App<P> {
     async fn handshake(&self, stream: Stream, within: Duration) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         // Only for its traits: the time limit applies to the whole handshake.
-        let raw = Guarded::new(stream, within, false);
+        let raw = Guarded::new(stream, within, false).below_tls();
         raw.disarm();
         match tokio::time::timeout(within, Box::pin(tls.tls_handshake(raw))).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),

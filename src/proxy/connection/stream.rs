@@ -67,7 +67,14 @@ pub(crate) struct Guarded {
     chunks: Mutex<Chunks>,
     /// What is written next is the last that Pingora writes, see [`Guarded::hand_over`].
     handed_over: AtomicBool,
+    /// Collects small writes of HTTP/1.
+    is_collecting: bool,
+    /// Written by Pingora, and not yet by this: the head of a response, which goes out together with the first piece of its body.
+    collected: Vec<u8>,
 }
+
+/// A head with its first bytes of a body that is larger than this is sent in one call without being copied.
+const SMALL: usize = 4096;
 
 impl Guarded {
     /// `first`: the deadline from now on; `h2`: it is disarmed automatically once HTTP/2 has begun.
@@ -86,7 +93,41 @@ impl Guarded {
             received: AtomicU64::new(0),
             chunks: Mutex::new(Chunks::Lost),
             handed_over: AtomicBool::new(false),
+            is_collecting: !h2,
+            collected: Vec::new(),
         }
+    }
+
+    /// TLS writes to it, which decides itself what it sends together.
+    pub(super) fn below_tls(mut self) -> Self {
+        self.is_collecting = false;
+        self
+    }
+
+    /// Sends what has been collected, followed by `more`. Returns how much of `more` was taken.
+    fn poll_send(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
+        while !self.collected.is_empty() {
+            let sent = if more.is_empty() {
+                ready!(Pin::new(&mut self.inner).poll_write(cx, &self.collected))?
+            } else {
+                let both = [io::IoSlice::new(&self.collected), io::IoSlice::new(more)];
+                ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &both))?
+            };
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            match sent.checked_sub(self.collected.len()) {
+                Some(of_more) => {
+                    // Idle connections keep no buffer.
+                    self.collected = Vec::new();
+                    if of_more > 0 {
+                        return Poll::Ready(Ok(of_more));
+                    }
+                }
+                None => _ = self.collected.drain(..sent),
+            }
+        }
+        if more.is_empty() { Poll::Ready(Ok(0)) } else { Pin::new(&mut self.inner).poll_write(cx, more) }
     }
 
     /// Nothing more is read, and once the head that is written next has been sent, the request is dropped without this connection
@@ -230,9 +271,20 @@ impl AsyncWrite for Guarded {
         if let Some(done) = self.pingora_refuses(cx, b) {
             return done;
         }
-        Pin::new(&mut self.inner).poll_write(cx, b)
+        if !self.is_collecting {
+            return Pin::new(&mut self.inner).poll_write(cx, b);
+        }
+        if self.collected.len() + b.len() <= SMALL {
+            if self.collected.capacity() == 0 {
+                self.collected.reserve_exact(SMALL);
+            }
+            self.collected.extend_from_slice(b);
+            return Poll::Ready(Ok(b.len()));
+        }
+        self.poll_send(cx, b)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx, &[]))?;
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
         if *self.handed_over.get_mut() {
             session_end::hand_over();
@@ -240,6 +292,7 @@ impl AsyncWrite for Guarded {
         Poll::Ready(Ok(()))
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx, &[]))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
     fn poll_write_vectored(
@@ -251,10 +304,13 @@ impl AsyncWrite for Guarded {
         if let Some(done) = self.pingora_refuses(cx, first) {
             return done;
         }
+        if self.is_collecting {
+            return self.poll_write(cx, first);
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, b)
     }
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        !self.is_collecting && self.inner.is_write_vectored()
     }
 }
 
@@ -330,6 +386,111 @@ mod tests {
     fn guarded() -> (DuplexStream, Guarded, Instant) {
         let (far, near) = tokio::io::duplex(64);
         (far, Guarded::new(Box::new(near), 10 * S, false), Instant::now())
+    }
+
+    /// Takes a few bytes of each write, and remembers the writes.
+    #[derive(Debug)]
+    struct Socket(Arc<Mutex<Vec<Vec<u8>>>>, usize);
+
+    impl AsyncRead for Socket {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+    impl AsyncWrite for Socket {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[io::IoSlice::new(b)])
+        }
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bufs: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = bufs.iter().flat_map(|b| b.iter().copied()).take(self.1).collect();
+            self.0.lock().push(all.clone());
+            Poll::Ready(Ok(all.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    #[async_trait]
+    impl Shutdown for Socket {
+        async fn shutdown(&mut self) {}
+    }
+    impl UniqueID for Socket {
+        fn id(&self) -> UniqueIDType {
+            0
+        }
+    }
+    impl Ssl for Socket {}
+    impl GetTimingDigest for Socket {
+        fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+            Vec::new()
+        }
+    }
+    impl GetProxyDigest for Socket {
+        fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+            None
+        }
+    }
+    impl GetSocketDigest for Socket {
+        fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+            None
+        }
+    }
+    impl Peek for Socket {}
+
+    /// The lengths of the writes for these writes and flushes (`None`), where the socket takes `at_most` bytes at once. Every byte arrives,
+    /// in order.
+    async fn writes(at_most: usize, calls: &[Option<usize>], h2: bool) -> Vec<usize> {
+        let seen = Arc::default();
+        let mut guarded = Guarded::new(Box::new(Socket(Arc::clone(&seen), at_most)), S, h2);
+        guarded.disarm();
+        let mut all = Vec::new();
+        for call in calls {
+            match call {
+                Some(length) => {
+                    let bytes: Vec<u8> = (0..*length).map(|n| (all.len() + n) as u8).collect();
+                    guarded.write_all(&bytes).await.unwrap();
+                    all.extend(bytes);
+                }
+                None => guarded.flush().await.unwrap(),
+            }
+        }
+        guarded.flush().await.unwrap();
+        assert_eq!(guarded.collected.capacity(), 0, "an idle connection has no buffer");
+        assert!(seen.lock().concat() == all);
+        let seen = seen.lock();
+        seen.iter().map(Vec::len).collect()
+    }
+
+    #[tokio::test]
+    async fn a_head_is_sent_with_the_first_bytes_of_its_body() {
+        let all = usize::MAX;
+        assert_eq!(writes(all, &[Some(800), Some(1024), None], false).await, [1824]);
+        assert_eq!(writes(all, &[Some(800), Some(70_000), None], false).await, [70_800]);
+        assert_eq!(writes(all, &[Some(800), None, Some(70_000), Some(5)], false).await, [800, 70_000, 5]);
+        assert_eq!(writes(all, &[Some(800), Some(70_000), Some(70_000)], false).await, [70_800, 70_000]);
+        assert_eq!(writes(all, &[Some(5000)], false).await, [5000]);
+        assert_eq!(writes(all, &[Some(4096), Some(1)], false).await, [4097]);
+        assert_eq!(
+            writes(all, &[Some(9), Some(70_000)], true).await,
+            [9, 70_000],
+            "HTTP/2 collects by itself"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_byte_is_sent_however_few_are_taken_at_once() {
+        for at_most in [1, 7, 799, 800, 801, 4096] {
+            let lengths =
+                writes(at_most, &[Some(800), Some(9_000), Some(3), None, Some(4_000), Some(200)], false);
+            assert_eq!(lengths.await.iter().sum::<usize>(), 14_003);
+        }
     }
 
     async fn fails_after(guarded: &mut Guarded) -> Duration {
