@@ -12,6 +12,7 @@ use super::sessions::Sessions;
 use super::sign_ins::SignIns;
 use crate::audit::{Actor, Refusal};
 use crate::error::Failure;
+use crate::session::UnixMillis;
 use crate::shared::{CallbackId, Claim, Ending, Shared, SharedRefusal, SharedUse};
 
 const ELSEWHERE: &str = "ended on another node";
@@ -116,17 +117,17 @@ impl Sessions {
         }
     }
 
-    /// A node knows few sessions: publishes those that this one knows to be valid, unless another does.
-    fn warm_up(self: &Arc<Self>, node: u64) {
+    /// A node knows few sessions, and needs what is known since then: publishes those that this one knows to be valid.
+    fn warm_up(self: &Arc<Self>, node: u64, since: UnixMillis) {
         let Some(shared) = self.shared.clone().filter(|shared| shared.may_warm(node)) else { return };
         let (cache, every) = (self.cache.clone(), self.config.session.recheck);
         tokio::spawn(async move {
             let at = now();
-            let Some(missed_none_since) = shared.warms().await else { return };
+            let Some(missed_none_since) = shared.missed_none_since() else { return };
             let from = at.minus(every).max(missed_none_since);
             // With very many sessions that takes a while.
             let known = tokio::task::spawn_blocking(move || cache.confirmed_after(from)).await;
-            shared.warm(&known.unwrap_or_default(), at).await;
+            shared.warm(known.unwrap_or_default(), at, since).await;
         });
     }
 
@@ -149,7 +150,7 @@ impl Sessions {
                     tracing::info!(event = "session_ended", session = %sid, reason = ELSEWHERE, "session ended");
                 }
             }
-            Ending::Cold { node } => self.warm_up(node),
+            Ending::Cold { node, since } => self.warm_up(node, since),
             Ending::Event { entry, change, at } => _ = self.note_event(&entry, &change, at.min(now())),
             Ending::Member { entry, userid, at } => {
                 let sids = self.cache.end_member(&entry, &userid, at);

@@ -63,11 +63,6 @@ impl Names {
         format!("{}:ended:{}", self.prefix, hex::encode(session))
     }
 
-    /// Held by the node that publishes for a cold one which sessions it knows.
-    pub(super) fn warm_up_lease(&self) -> String {
-        format!("{}:warming", self.prefix)
-    }
-
     /// When a session was last used, by its blind name.
     pub(super) fn last_use(&self, session: &[u8]) -> String {
         format!("{}:used:{}", self.prefix, hex::encode(session))
@@ -132,7 +127,6 @@ mod tests {
             n.member_status_lease(&[1, 0xab]),
             n.session_status(&[1, 0xab]),
             n.session_end(&[1, 0xab]),
-            n.warm_up_lease(),
             n.last_use(&[1, 0xab]),
             n.link_attempt(&[1, 0xab], 0),
             n.link_attempt(&[1, 0xab], 1),

@@ -43,6 +43,8 @@ pub enum Ending {
     Cold {
         /// Number of the node.
         node: u64,
+        /// What was known before that does not help it.
+        since: UnixMillis,
     },
 }
 
@@ -186,7 +188,7 @@ mod tests {
         let to_block = ToBlock { id: "i".into(), owner: BlockOwner::User(1), signed_in_at: NOW, until: NOW };
         let blocked = Ending::Blocked { id: "i".into() };
         let event = Ending::Event { entry: "a".into(), change: Change::None, at: NOW };
-        let cold = Ending::Cold { node: 1 };
+        let cold = Ending::Cold { node: 1, since: NOW };
         let all = [Ending::Session([1; 16]), member, Ending::ToBlock(to_block), blocked, event, cold];
         assert_eq!(all.each_ref().map(first), [0, 1, 2, 3, 4, 5]);
     }

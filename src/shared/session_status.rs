@@ -185,6 +185,34 @@ impl Shared {
         }
     }
 
+    /// Those of these sessions about which nothing is published that a node would accept which has heard since then. `None`: Redis is
+    /// unreachable.
+    pub(super) async fn unknown_of(
+        &self,
+        sessions: &[(Uuid, Arc<CachedSession>)],
+        heard_since: UnixMillis,
+    ) -> Option<Vec<(Uuid, Arc<CachedSession>)>> {
+        let keys: Vec<String> = sessions
+            .iter()
+            .map(|(sid, seen)| {
+                let (entry, userid) = seen.member_names();
+                self.key_of(*sid, entry, userid).status
+            })
+            .collect();
+        let mut look = pipe();
+        for key in &keys {
+            look.cmd("GET").arg(key);
+        }
+        let found = self.link.ask_all::<Vec<Option<Vec<u8>>>>(OPERATION, &look).await?;
+        let is_known = |key: &String, status: Option<Vec<u8>>| {
+            status
+                .and_then(|s| self.keyring.open::<Confirmed>(Purpose::SessionStatus, key.as_bytes(), &s))
+                .is_some_and(|confirmed| confirmed.is_vouched_for(heard_since))
+        };
+        let known = keys.iter().zip(found).map(|(key, status)| is_known(key, status));
+        Some(sessions.iter().zip(known).filter(|(_, known)| !known).map(|(one, _)| one.clone()).collect())
+    }
+
     /// These sessions were valid at `known_at`, as far as this node knew, which had missed no ending since NocoBase was asked.
     pub(super) async fn sessions_known(&self, sessions: &[(Uuid, Arc<CachedSession>)], known_at: UnixMillis) {
         let mut commands = pipe();

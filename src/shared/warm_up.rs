@@ -1,27 +1,31 @@
 //! Warms up the cache of a node that has just started or connected. What NocoBase confirmed before does not count there (see
-//! `session_status`); when such a node meets a session of which it could have known, it says so, and one of the others publishes again
-//! the sessions that it knows to be valid. So the restart of one node costs NocoBase some checks, not one for each session.
+//! `session_status`); when such a node meets a session of which it could have known, it says so, and the others publish again the
+//! sessions that they know to be valid. So the restart of one node costs NocoBase some checks, not one for each session.
+//!
+//! Which sessions a node knows depends on the balancer: each may know all of them, or each its own share. So every node goes through
+//! its sessions, in an order of its own, publishes what no other has, and stops where the others have nearly everything: together
+//! they publish each session about once, and look at each a few times.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use redis::cmd;
 use uuid::Uuid;
 
-use super::ledger::WARM_UP_INTERVAL;
 use super::node::Shared;
 use super::payload::Ending;
-use crate::metrics::RedisOperation::SessionStatus as OPERATION;
 use crate::session::{CachedSession, UnixMillis};
 
-/// Most sessions sent at once.
+/// Most sessions looked at and sent at once.
 const BATCH: usize = 500;
+/// A node stops after a batch of which fewer than one session in this many was missing.
+const FEW: usize = 50;
 
 impl Shared {
     /// This node has met a session of which it could have known.
     pub(super) fn say_cold(&self, heard_since: UnixMillis) {
         if self.ledger.warm_up.asks(heard_since, Instant::now()) {
-            self.publish(Ending::Cold { node: self.ledger.node });
+            self.publish(Ending::Cold { node: self.ledger.node, since: heard_since });
         }
     }
 
@@ -31,11 +35,8 @@ impl Shared {
         is_current && node != self.ledger.node && self.ledger.warm_up.warms(Instant::now())
     }
 
-    /// Whether this node, and no other, is to do it: since when it has missed no ending.
-    pub(crate) async fn warms(&self) -> Option<UnixMillis> {
-        let mut take = cmd("SET");
-        take.arg(self.names.warm_up_lease()).arg("1").arg("NX").arg("EX").arg(WARM_UP_INTERVAL.as_secs());
-        self.link.ask::<Option<String>>(OPERATION, &take).await??;
+    /// Since when this node has missed no ending about the sessions that it knows.
+    pub(crate) fn missed_none_since(&self) -> Option<UnixMillis> {
         self.ledger.missed_none_since()
     }
 
@@ -44,10 +45,24 @@ impl Shared {
         self.ledger.gap();
     }
 
-    /// Publishes that these sessions were valid at `known_at`.
-    pub(crate) async fn warm(&self, sessions: &[(Uuid, Arc<CachedSession>)], known_at: UnixMillis) {
+    /// These sessions were valid at `known_at`: publishes that of each about which nothing is published that counts for a node
+    /// which has heard since `since`.
+    pub(crate) async fn warm(
+        &self,
+        mut sessions: Vec<(Uuid, Arc<CachedSession>)>,
+        known_at: UnixMillis,
+        since: UnixMillis,
+    ) {
+        let order = RandomState::new();
+        sessions.sort_by_cached_key(|(sid, _)| order.hash_one(sid));
         for batch in sessions.chunks(BATCH) {
-            self.sessions_known(batch, known_at).await;
+            let Some(missing) = self.unknown_of(batch, since).await else { return };
+            if !missing.is_empty() {
+                self.sessions_known(&missing, known_at).await;
+            }
+            if missing.len() * FEW < batch.len() {
+                return;
+            }
         }
     }
 }

@@ -254,6 +254,42 @@ async fn r16_a_node_that_starts_is_told_of_the_sessions_that_are_valid() {
     }
 }
 
+/// Where the nodes know different sessions, because the balancer keeps users on one node, each of them tells of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_is_told_of_the_sessions_of_every_other_node() {
+    let redis = Redis::start();
+    let (stage, other) = two_that_listen(&redis).await;
+    let mut all = Vec::new();
+    for gate in [&stage.gate, &other].into_iter().cycle().take(8) {
+        let before = redis.keys(STATUS);
+        let mut browser = stage.phone("lisi");
+        if all.is_empty() {
+            stage.bound("lisi");
+        }
+        browser.go_to(gate);
+        assert_eq!(browser.open("/admin").await.status, 200);
+        let published = || redis.keys(STATUS).into_iter().find(|key| !before.contains(key));
+        eventually("it is published", async || published().is_some()).await;
+        let key = published().unwrap();
+        let before = value(&redis, &key).unwrap();
+        all.push((browser, key, before));
+    }
+    let new = stage.second_node().await;
+    listens(&redis, &new).await;
+    // One, or a few if Redis is late on a busy machine.
+    loop {
+        let (browser, ..) = all.remove(0);
+        let late = failures(&[&new]).await;
+        assert_eq!(seen_at(&stage, &new, &browser).await, (200, 1));
+        if failures(&[&new]).await == late {
+            break;
+        }
+    }
+    for (_, key, before) in &all {
+        replaced(&redis, key, before).await;
+    }
+}
+
 /// Each node knows what NocoBase said since it has been connected, and asks about everything else itself: here both ask, so that the
 /// end of a session which Redis has lost counts nevertheless.
 #[tokio::test(flavor = "multi_thread")]
