@@ -1,6 +1,7 @@
 //! NocoBase's health check: `GET <public path>api/__health_check` returns 200 `ok`, and 503 while NocoBase is starting. The body
 //! counts: under any path outside its API, NocoBase returns 200 with its page.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ use crate::config;
 
 /// How long a node may take to respond to a health check.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What a hanging node has accepted may be lost: from the second check on it is asked again after this time, so that it is found as
+/// soon as it is back, and not when the lost request times out.
+const AGAIN: Duration = Duration::from_millis(400);
 /// Consecutive failures after which a node is skipped: one slow response is not an outage.
 const FAILURES: usize = 2;
 /// The body of a healthy node.
@@ -55,7 +59,25 @@ impl Check {
         })
     }
 
-    /// One health check, over a new connection.
+    /// One health check; of a node that `hangs`, with a request every [`AGAIN`], of which the first response counts.
+    fn ask_repeatedly<'a>(
+        &'a self,
+        target: &'a Backend,
+        hangs: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
+        Box::pin(async move {
+            let again = async {
+                tokio::time::sleep(AGAIN).await;
+                self.ask_repeatedly(target, hangs).await
+            };
+            tokio::select! {
+                done = self.ask(target) => done,
+                done = again, if hangs => done,
+            }
+        })
+    }
+
+    /// One request, over a new connection.
     async fn ask(&self, target: &Backend) -> Result<()> {
         let Some(address) = target.addr.as_inet() else {
             return Error::e_explain(ErrorType::ConnectError, "no address");
@@ -140,11 +162,13 @@ fn log(node: &Node, found: NodeState, is_news: bool) {
 #[async_trait]
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> Result<()> {
-        let done = tokio::time::timeout(PATIENCE * 2, self.ask(target)).await;
+        let address = target.addr.as_inet();
+        let node = self.nodes.iter().find(|n| Some(&n.address) == address);
+        let hangs = node.is_some_and(|node| node.limiter.is_away());
+        let done = tokio::time::timeout(PATIENCE, self.ask_repeatedly(target, hangs)).await;
         let done = done.unwrap_or_else(|_| Error::e_explain(ErrorType::ReadTimedout, "health check"));
         let found = done.as_ref().err().map_or(NodeState::Healthy, |e| state_of(e));
-        let address = target.addr.as_inet();
-        if let Some(node) = self.nodes.iter().find(|n| Some(&n.address) == address) {
+        if let Some(node) = node {
             let before = node.found(found, self.began.elapsed());
             // A node that hangs and one that is only busy look alike here; the latter responds to other requests.
             let hangs = done.as_ref().is_err_and(|e| is_silent(e)) && node.limiter.silence() >= PATIENCE;

@@ -1,3 +1,6 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use super::node::NodeState;
 use super::*;
 
@@ -78,4 +81,24 @@ fn unusable_names_are_reported() {
     };
     assert!(error(&["no-such-host.invalid:1"]).contains("no-such-host.invalid:1"));
     assert!(error(&["127.0.0.1:1", "localhost:2", "127.0.0.1:2"]).contains("127.0.0.1:2"));
+}
+
+/// The health check that it swallowed does not delay the news.
+#[tokio::test]
+async fn a_node_that_hung_is_found_back_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let u = Upstreams::new(&upstream(&[&address]), "/", None, &Concurrency::default()).unwrap();
+    u.nodes[0].limiter.set_silent(true);
+    tokio::spawn(async move {
+        let _lost = listener.accept().await.unwrap();
+        loop {
+            let (mut check, _) = listener.accept().await.unwrap();
+            let read = check.read(&mut [0; 1024]).await.unwrap();
+            assert!(read > 0);
+            check.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        }
+    });
+    u.balancer.backends().run_health_check(true).await;
+    assert_eq!((u.nodes[0].state(), u.nodes[0].limiter.is_away()), (NodeState::Healthy, false));
 }
