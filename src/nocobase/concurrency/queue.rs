@@ -2,7 +2,8 @@
 //!
 //! Signed-in users go first, then members whom WeCom has named and who wait for their session, then newcomers, so that work in
 //! progress continues; one slot in eight is for those who come later in this order. Within a class users take turns: a user with
-//! many requests waits for them, and no one else does.
+//! many requests waits for them, and no one else does. Newcomers without a session take turns by address, several at a time, because
+//! an address may be that of many people.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -22,6 +23,9 @@ const MAX_WAITING: usize = 4096;
 const MAX_WAITING_NEW: usize = 3072;
 /// Waiting requests of one user, or from one address, at most.
 const MAX_WAITING_PER_USER: usize = 1024;
+/// A newcomer's address may be that of an office: in its turn so many of its requests are next. More would let one address delay
+/// everybody else.
+const TURN_OF_ADDRESS: u32 = 8;
 /// One slot in this many is for a lower class.
 const LOWERS_TURN: u32 = 8;
 
@@ -100,15 +104,21 @@ struct Ring<T> {
     turns: VecDeque<Who>,
     of: HashMap<Who, VecDeque<(u64, T)>>,
     len: usize,
-}
-
-impl<T> Default for Ring<T> {
-    fn default() -> Self {
-        Ring { turns: VecDeque::new(), of: HashMap::new(), len: 0 }
-    }
+    /// How many requests of an address are next in its turn.
+    turn_of_address: u32,
+    /// How many requests of the first have been next in this turn.
+    in_turn: u32,
 }
 
 impl<T> Ring<T> {
+    fn new(turn_of_address: u32) -> Self {
+        Ring { turns: VecDeque::new(), of: HashMap::new(), len: 0, turn_of_address, in_turn: 0 }
+    }
+
+    fn turn_of(&self, who: Who) -> u32 {
+        if matches!(who, Who::Address(_)) { self.turn_of_address } else { 1 }
+    }
+
     fn push(&mut self, who: Who, id: u64, item: T) -> Result<(), Full> {
         let own = self.of.entry(who).or_default();
         if own.len() >= MAX_WAITING_PER_USER {
@@ -123,14 +133,17 @@ impl<T> Ring<T> {
     }
 
     fn pop(&mut self) -> Option<T> {
-        let who = self.turns.pop_front()?;
+        let who = *self.turns.front()?;
+        let turn = self.turn_of(who);
         let own = self.of.get_mut(&who)?;
         let (_, item) = own.pop_front()?;
         self.len -= 1;
+        self.in_turn += 1;
         if own.is_empty() {
-            self.of.remove(&who);
-        } else {
-            self.turns.push_back(who);
+            self.leaves(who);
+        } else if self.in_turn >= turn {
+            self.turns.rotate_left(1);
+            self.in_turn = 0;
         }
         Some(item)
     }
@@ -142,8 +155,7 @@ impl<T> Ring<T> {
         let (_, item) = own.pop_back()?;
         self.len -= 1;
         if own.is_empty() {
-            self.of.remove(&who);
-            self.turns.pop_back();
+            self.leaves(who);
         }
         Some(item)
     }
@@ -154,16 +166,29 @@ impl<T> Ring<T> {
         let (_, item) = own.remove(at)?;
         self.len -= 1;
         if own.is_empty() {
-            self.of.remove(&who);
-            self.turns.retain(|other| *other != who);
+            self.leaves(who);
         }
         Some(item)
     }
 
+    /// This user has no more requests.
+    fn leaves(&mut self, who: Who) {
+        self.of.remove(&who);
+        if self.turns.front() == Some(&who) {
+            self.turns.pop_front();
+            self.in_turn = 0;
+        } else if self.turns.back() == Some(&who) {
+            self.turns.pop_back();
+        } else {
+            self.turns.retain(|other| *other != who);
+        }
+    }
+
     /// How many go before another request of this user.
     fn ahead(&self, who: Who) -> usize {
-        let rounds = self.of.get(&who).map_or(0, VecDeque::len) + 1;
-        self.len.min(self.turns.len().saturating_mul(rounds))
+        let own = self.of.get(&who).map_or(0, VecDeque::len);
+        let rounds = own / self.turn_of(who) as usize + 1;
+        self.len.min(self.turns.len().saturating_mul(rounds).max(own))
     }
 }
 
@@ -181,7 +206,7 @@ pub(super) struct WaitQueue<T> {
 
 impl<T> WaitQueue<T> {
     pub(super) fn new() -> Self {
-        let (inside, sign_ins, new) = (Ring::default(), Ring::default(), Ring::default());
+        let (inside, sign_ins, new) = (Ring::new(1), Ring::new(1), Ring::new(TURN_OF_ADDRESS));
         WaitQueue { inside, sign_ins, new, passed: 0, passed_new: 0 }
     }
 

@@ -78,7 +78,7 @@ proptest! {
         for (id, step) in (0u64..).zip(steps) {
             match step {
                 Step::Push(class, who) => {
-                    let who = Who::User(who);
+                    let who = if who < 2 { Who::at([192, 0, 2, who as u8].into()) } else { Who::User(who) };
                     let ahead = queue.ahead(class, who);
                     prop_assert!(ahead <= queue.len());
                     queue.push(class, who, id, id).unwrap();

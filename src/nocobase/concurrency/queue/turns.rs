@@ -74,6 +74,41 @@ fn the_eighth_place_is_a_newcomers_and_they_wait_only_while_others_do() {
     assert_eq!(queue.pop(), Some(101));
 }
 
+/// People without a session behind one address: their address has the turn of eight users, and no more however much it asks.
+#[test]
+fn an_office_waits_no_longer_than_others_and_delays_nobody_for_long() {
+    let office = Who::at([192, 0, 2, 1].into());
+    let of_office = |queue: &mut WaitQueue<u64>, many| {
+        let next: Vec<_> = (0..many).filter_map(|_| queue.pop()).collect();
+        next.iter().filter(|id| **id >= 1000).count()
+    };
+    let mut queue = filled(0, 40);
+    for id in 1000..1100 {
+        queue.push(Class::New, office, id, id).unwrap();
+    }
+    assert_eq!(queue.ahead(Class::New, Who::User(99)), 41);
+    assert_eq!(queue.ahead(Class::New, office), 140);
+    assert_eq!(of_office(&mut queue, 48), 8);
+    // What is left of a turn is no one's.
+    let mut queue = filled(0, 3);
+    for id in 1000..1009 {
+        queue.push(Class::New, office, id, id).unwrap();
+    }
+    assert_eq!(of_office(&mut queue, 3 + 5), 5);
+    for id in 1005..1009 {
+        assert_eq!(queue.remove(Class::New, office, id), Some(id));
+    }
+    queue.push(Class::New, office, 2000, 2000).unwrap();
+    queue.push(Class::New, Who::User(1), 1, 1).unwrap();
+    assert_eq!((queue.pop(), queue.pop()), (Some(2000), Some(1)));
+    // With a token of their own they are as others.
+    for id in 0..4 {
+        queue.push(Class::In, office, id, 1000 + id).unwrap();
+        queue.push(Class::In, Who::User(id), id, id).unwrap();
+    }
+    assert_eq!(of_office(&mut queue, 5), 1);
+}
+
 #[test]
 fn it_holds_so_many_and_no_more_and_newcomers_leave_room_for_others() {
     let mut queue = WaitQueue::new();
