@@ -40,6 +40,8 @@ pub enum FileKind {
     Wasm,
     /// An SVG image.
     Svg,
+    /// An icon of a site (`.ico`): mostly uncompressed bitmaps.
+    Icon,
     /// Any other image.
     Image,
     /// A font.
@@ -56,7 +58,8 @@ impl FileKind {
             "json" | "map" | "webmanifest" => FileKind::Json,
             "wasm" => FileKind::Wasm,
             "svg" => FileKind::Svg,
-            "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" | "ico" => FileKind::Image,
+            "ico" => FileKind::Icon,
+            "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" => FileKind::Image,
             "woff" | "woff2" | "ttf" | "otf" | "eot" => FileKind::Font,
             _ => return None,
         })
@@ -80,7 +83,7 @@ impl FileKind {
             }
             FileKind::Wasm => essence == "application/wasm",
             FileKind::Svg => essence == "image/svg+xml",
-            FileKind::Image => essence.starts_with("image/") && essence != "image/svg+xml",
+            FileKind::Image | FileKind::Icon => essence.starts_with("image/") && essence != "image/svg+xml",
             FileKind::Font => {
                 essence.starts_with("font/")
                     || essence.starts_with("application/font-")
@@ -90,8 +93,8 @@ impl FileKind {
         }
     }
 
-    /// Should it be compressed? Images and fonts are compressed already.
-    pub fn is_text(self) -> bool {
+    /// Should it be compressed? Other images and fonts are compressed already.
+    pub fn is_compressible(self) -> bool {
         !matches!(self, FileKind::Image | FileKind::Font)
     }
 }

@@ -18,6 +18,7 @@ const GATE_JS_PARTS: &str = concat!(
     include_str!("gate/session_end.js"),
     include_str!("gate/unsaved.js"),
     include_str!("gate/calls.js"),
+    include_str!("gate/language.js"),
     include_str!("gate/maintenance.js"),
     include_str!("gate/form.js"),
     "})();\n",

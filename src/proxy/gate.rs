@@ -15,6 +15,7 @@ use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::maintenance::Maintenance;
 use super::request::request_id::RequestIds;
+use super::routes::script::CodedScript;
 use super::upstream::{NodeState, Places, Uploads, Upstreams};
 use crate::acme;
 use crate::config::{Config, TokenDelivery};
@@ -101,6 +102,8 @@ pub(crate) struct Gate {
     pub upstreams: Arc<Upstreams>,
     /// Cached files of NocoBase's client; `None`: no cache.
     pub assets: Option<Assets>,
+    /// `gate.js`, compressed.
+    pub(crate) coded_script: CodedScript,
     /// `Host` and the other forwarding headers.
     pub origin: headers::Origin,
     /// Creates request ids.
@@ -166,6 +169,7 @@ impl Gate {
             metrics,
             upstreams: Arc::new(upstreams),
             assets,
+            coded_script: CodedScript::default(),
             origin,
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
@@ -209,6 +213,7 @@ impl Gate {
             upstreams: self.upstreams.clone(),
             // The client's files belong to the main application.
             assets: None,
+            coded_script: CodedScript::default(),
             origin,
             request_ids: self.request_ids.clone(),
             in_flight: self.in_flight.clone(),

@@ -184,3 +184,56 @@ describe('the language chosen in NocoBase', () => {
     }
   });
 });
+
+describe('the language of NocoBase’s texts', () => {
+  const info = (lang) => JSON.stringify({ data: { version: '2.2.15', lang, name: 'main' } });
+  /** A page whose inline script has run, and its request for the language, if any. */
+  function opened(path = '/admin', options = {}, settings = []) {
+    const page = open(path, options);
+    page.settings(...settings);
+    page.document.emit('readystatechange');
+    page.document.emit('readystatechange');
+    assert.ok(page.requests.length < 2);
+    return { page, request: page.requests[0] };
+  }
+  const answer = (request, status, body) => {
+    request.responseText = body;
+    request.finish(status, null, body);
+  };
+
+  test('is asked for in a new browser, and is where the client looks', () => {
+    for (const [path, settings, to, key] of [
+      ['/admin', [], '/api/app:getInfo', 'NOCOBASE_LOCALE'],
+      ['/nb/admin', ['crm_', { __nocobase_public_path__: '/nb/' }], '/nb/api/app:getInfo', 'CRM_LOCALE'],
+    ]) {
+      const { page, request } = opened(path, {}, settings);
+      assert.deepEqual([request.opened, request.sent], [['GET', to], [['Authorization', `Bearer ${TOKEN}`]]]);
+      assert.equal(page.local.getItem(key), null);
+      answer(request, 200, info('zh-CN'));
+      assert.equal(page.local.getItem(key), 'zh-CN');
+    }
+  });
+
+  test('is the client’s own where it has one', () => {
+    assert.equal(opened('/admin', { local: new Store({ NOCOBASE_LOCALE: 'de-DE' }) }).request, undefined);
+    const { page, request } = opened();
+    page.local.setItem('NOCOBASE_LOCALE', 'de-DE');
+    answer(request, 200, info('zh-CN'));
+    assert.equal(page.local.getItem('NOCOBASE_LOCALE'), 'de-DE', 'stored meanwhile');
+  });
+
+  test('is not asked for where the client stores it elsewhere, or without a session', () => {
+    const session = { __nocobase_api_client_storage_type__: 'sessionStorage' };
+    assert.equal(opened('/admin', {}, ['NOCOBASE_', session]).request, undefined);
+    assert.equal(opened('/apps/crm/admin').request, undefined);
+    assert.equal(opened('/signin', { data: { 'data-token': null, 'data-user': null, 'data-entries': '[]' } }).request, undefined);
+  });
+
+  test('is none that NocoBase did not say', () => {
+    for (const [status, body] of [[200, ''], [200, '{"data":{}}'], [200, info('')], [200, info('../x')], [500, info('zh-CN')], [0, '']]) {
+      const { page, request } = opened();
+      answer(request, status, body);
+      assert.equal(page.local.getItem('NOCOBASE_LOCALE'), null, `${status} ${body}`);
+    }
+  });
+});

@@ -97,8 +97,16 @@ export function open(path, options = {}) {
     createElement: element,
   });
   Object.defineProperty(document, 'cookie', { set: (c) => cookies.push(c) });
+  const requests = [];
   class XMLHttpRequest extends Emitter {
+    sent = [];
+    constructor() {
+      super();
+      requests.push(this);
+    }
     open(method, to) { this.opened = [method, to]; }
+    setRequestHeader(name, value) { this.sent.push([name, value]); }
+    send() {}
     getResponseHeader(n) { return n.toLowerCase() === HEADER ? this.login ?? null : null; }
     finish(status, login, response = '') {
       Object.assign(this, { status, login, response, readyState: 4 });
@@ -132,7 +140,7 @@ export function open(path, options = {}) {
   const inline = (settings) => vm.runInContext(
     Object.entries(settings).map(([k, v]) => `window['${k}'] = ${JSON.stringify(v)};`).join('\n'), context);
   return {
-    window, local, session, document, history, gone, cookies, attributes, timers, context, inline,
+    window, local, session, document, history, gone, cookies, attributes, timers, context, inline, requests,
     /** Cookies except the language's. */
     get roles() { return cookies.filter((c) => !c.startsWith('wecom_gate_lang=')); },
     /** What NocoBase's inline script does. */

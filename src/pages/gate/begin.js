@@ -8,6 +8,7 @@
  * the signed-out page instead. An unsaved form stays open, and the user is asked first.
  * 4. If NocoBase's own sign-in page is in use: adds a button per WeCom entry below its form.
  * 5. While the app is closed for maintenance, tells administrators, who may still use it.
+ * 6. In a new browser, asks NocoBase early for the user's language.
  *
  * It holds no secret of its own, and writes the token nowhere else.
  */

@@ -44,11 +44,11 @@ pub(crate) async fn respond(
     (assets, wanted): (&Assets, ClientFile<'_>),
 ) -> Option<Reply> {
     let file = assets.find(&gate.upstreams, &wanted).await?;
-    let text = file.kind.is_text() && file.bytes.len() >= MIN_COMPRESSED;
+    let coded = file.kind.is_compressible() && file.bytes.len() >= MIN_COMPRESSED;
     let mut reply = Reply::default();
     let mut tag = tag(&file.digest, Coding::Identity, Effort::Quick);
     reply.body = file.bytes.clone();
-    if text {
+    if coded {
         let accepted = Accepted::of(&head.headers);
         // Until the best version is available, the one that is created fastest.
         let small = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
@@ -72,7 +72,7 @@ pub(crate) async fn respond(
     reply.status = 200;
     if let Some(held) = held(&head.headers, &file) {
         reply = Reply { status: 304, ..Reply::default() }.with(header::ETAG, &held);
-        if text {
+        if coded {
             reply = reply.with(header::VARY, "Accept-Encoding");
         }
     } else {

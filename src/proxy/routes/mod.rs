@@ -12,6 +12,7 @@ pub(super) mod link;
 pub(super) mod logout;
 pub(super) mod me;
 pub(super) mod request;
+pub(super) mod script;
 pub(super) mod sign_in;
 pub(super) mod verify_file;
 
@@ -67,8 +68,8 @@ pub(super) async fn serve(
             console::serve(gate, &request, &head, page, (lang, &ctx.source())).await
         }
         OwnPath::Script => {
-            let look = &gate.config.pages.appearance;
-            Ok(crate::pages::gate_js(look, head.parameter("v").as_deref()).into())
+            let version = head.parameter("v");
+            Ok(script::serve(gate, downstream.req_header(), version.as_deref()).await)
         }
     }
 }

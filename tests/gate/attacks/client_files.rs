@@ -289,6 +289,24 @@ async fn r25_files_below_a_public_path() {
     }
 }
 
+/// NocoBase sends its icon as uncompressed bitmaps; other images are compressed already.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_icon_is_compressed_and_other_images_are_not() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    let bitmap = "\u{1}\u{0}".repeat(4000);
+    for (path, kind, coded) in
+        [("/favicon/favicon.ico", "image/x-icon", true), ("/assets/x.png", "image/png", false)]
+    {
+        file(&upstream, path, &format!("Content-Type: {kind}\r\n"), &bitmap);
+        let lines = format!("{}Accept-Encoding: gzip, br, zstd\r\n", member.cookie_line());
+        let response = send_raw(gate.http, get(path, &lines)).await;
+        assert_eq!(response.header("content-encoding").is_some(), coded, "{path}");
+        assert_eq!(response.header("content-type").as_deref(), Some(kind), "{path}");
+        assert_eq!(content(&response), bitmap.as_bytes(), "{path}");
+    }
+}
+
 /// The page's translations are the same for all users who request a language by name.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_the_texts_of_the_page_are_cached_where_all_users_share_them() {

@@ -235,3 +235,31 @@ async fn pieces_are_not_delayed_and_truncation_is_preserved() {
     assert_eq!(coding(&response).as_deref(), Some("zstd"), "{}", response.text());
     assert!(response.closed && content(&response).is_none(), "{}", response.text());
 }
+
+/// The gate's own script is the same for everyone: anyone may request it, in any coding.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_for_pages_is_compressed_as_the_client_accepts() {
+    let (_upstream, _setup, gate) = gate().await;
+    let plain = send_raw(gate.http, get("/wecom-gate/gate.js", "")).await;
+    let script = content(&plain).unwrap();
+    assert_eq!((coding(&plain), plain.all("vary")), (None, vec!["Accept-Encoding".to_owned()]));
+    for (accept, expected) in [
+        (ACCEPT, "br"),
+        ("Accept-Encoding: gzip, zstd\r\n", "zstd"),
+        ("Accept-Encoding: gzip\r\n", "gzip"),
+        ("Accept-Encoding: br;q=0.1, gzip\r\n", "gzip"),
+    ] {
+        // Compressed once, and kept.
+        for _ in 0..2 {
+            let response = send_raw(gate.http, get("/wecom-gate/gate.js", accept)).await;
+            assert_eq!(coding(&response).as_deref(), Some(expected), "{accept}");
+            assert_eq!(content(&response).unwrap(), script, "{accept}");
+            assert_eq!(response.all("vary"), ["Accept-Encoding"], "{accept}");
+            let length: usize = response.header("content-length").unwrap().parse().unwrap();
+            assert!(length < script.len() / 2, "{accept}: {length} of {}", script.len());
+        }
+    }
+    let head = get("/wecom-gate/gate.js", ACCEPT).replacen("GET", "HEAD", 1);
+    let response = send_raw(gate.http, head).await;
+    assert_eq!((response.status(), coding(&response).as_deref()), (200, Some("br")));
+}

@@ -90,6 +90,7 @@ fn r25_a_page_in_place_of_a_file_is_none() {
         FileKind::Json,
         FileKind::Wasm,
         FileKind::Svg,
+        FileKind::Icon,
         FileKind::Image,
         FileKind::Font,
         FileKind::Texts,
@@ -99,8 +100,9 @@ fn r25_a_page_in_place_of_a_file_is_none() {
         }
     }
     assert!(FileKind::Script.takes("Application/JavaScript; charset=utf-8"));
-    assert!(FileKind::Style.takes("text/css") && FileKind::Image.takes("image/vnd.microsoft.icon"));
+    assert!(FileKind::Style.takes("text/css") && FileKind::Icon.takes("image/vnd.microsoft.icon"));
     assert!(!FileKind::Image.takes("image/svg+xml"), "it may hold scripts");
+    assert!(!FileKind::Icon.takes("image/svg+xml"), "likewise");
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn r25_each_kind_takes_its_own_types_and_no_other_kinds() {
         }
     }
     for (kind, _) in kinds {
-        assert_eq!(kind.is_text(), !matches!(kind, FileKind::Image | FileKind::Font), "{kind:?}");
+        assert_eq!(kind.is_compressible(), !matches!(kind, FileKind::Image | FileKind::Font), "{kind:?}");
     }
 }
 
@@ -142,7 +144,8 @@ fn r25_endings_say_the_kind() {
         (&["json", "map", "webmanifest"], FileKind::Json),
         (&["wasm"], FileKind::Wasm),
         (&["svg"], FileKind::Svg),
-        (&["png", "jpg", "jpeg", "gif", "webp", "avif", "ico"], FileKind::Image),
+        (&["png", "jpg", "jpeg", "gif", "webp", "avif"], FileKind::Image),
+        (&["ico"], FileKind::Icon),
         (&["woff", "woff2", "ttf", "otf", "eot"], FileKind::Font),
     ] {
         for ending in endings {
