@@ -19,6 +19,7 @@ const GATE_JS_PARTS: &str = concat!(
     include_str!("gate/unsaved.js"),
     include_str!("gate/calls.js"),
     include_str!("gate/language.js"),
+    include_str!("gate/plugins.js"),
     include_str!("gate/maintenance.js"),
     include_str!("gate/form.js"),
     "})();\n",
@@ -91,22 +92,24 @@ pub(crate) fn gate_js(look: &Appearance, version: Option<&str>) -> Rendered {
 ///
 /// `token` is the page's token: the phantom (`sealed`) or NocoBase's own. `user` is NocoBase's user id: when it changes, the
 /// previous user's data in the browser is removed. `closed`: the app is closed for maintenance, and the user may use it
-/// nevertheless.
+/// nevertheless. `plugins`: files that the page will request.
 pub(crate) fn script_attributes<'a>(
     token: &'a str,
     app: &'a str,
     sealed: bool,
     user: &'a str,
     closed: bool,
-) -> [(&'static str, &'a str); 6] {
-    [
+    plugins: Option<&'a str>,
+) -> impl Iterator<Item = (&'static str, &'a str)> {
+    let always = [
         ("data-token", token),
         ("data-app", app),
         ("data-delivery", if sealed { "sealed" } else { "browser" }),
         ("data-login", LOGIN),
         ("data-user", user),
         ("data-maintenance", if closed { "on" } else { "off" }),
-    ]
+    ];
+    always.into_iter().chain(plugins.map(|plugins| ("data-plugins", plugins)))
 }
 
 /// The same for pages without a session of the gate: NocoBase's own sign-in page, and pages of users who signed in there.
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn the_script_reads_every_attribute_that_it_is_given() {
         let script = script(Appearance::plain());
-        for (name, value) in script_attributes("wcg_x", "main", true, "7", true) {
+        for (name, value) in script_attributes("wcg_x", "main", true, "7", true, Some("/ client a=1")) {
             // The script handles both deliveries alike; this attribute is for people who inspect the page.
             let read = script.body.contains(&format!("'{name}'"));
             assert!((read || name == "data-delivery") && !value.is_empty(), "{name}");

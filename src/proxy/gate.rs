@@ -316,13 +316,39 @@ impl Gate {
     }
 
     /// The script tag for a page of this session.
-    pub(crate) fn script_tag(&self, token: &str, user: u64) -> Bytes {
+    pub(crate) fn script_tag(&self, token: &str, user: u64, path: &str) -> Bytes {
         let (user, sealed) = (user.to_string(), !self.delivers_tokens());
         let closed = self.maintenance.is_on();
-        pages::script_tag(
-            &pages::script(&self.config.pages.appearance).src,
-            &pages::script_attributes(token, &self.config.nocobase.app, sealed, &user, closed),
-        )
+        let plugins = self.plugins_of_page(path);
+        let app = &self.config.nocobase.app;
+        let attributes: Vec<_> =
+            pages::script_attributes(token, app, sealed, &user, closed, plugins.as_deref()).collect();
+        pages::script_tag(&pages::script(&self.config.pages.appearance).src, &attributes)
+    }
+
+    /// The plugin files that the page at this path will request, if they are known.
+    fn plugins_of_page(&self, path: &str) -> Option<Arc<str>> {
+        let about = self.about.load();
+        let mode = about.page.as_ref()?.entry_mode.as_deref();
+        // NocoBase's other client, and other applications, have other files.
+        let first = mode.is_none_or(|mode| mode == "legacy-default") && {
+            let policy = self.policy();
+            let folder = path.strip_prefix(policy.public_path.as_str())?.split('/').next()?;
+            folder != policy.client.modern && folder != "apps"
+        };
+        if first { self.assets.as_ref()?.plugins(&about) } else { None }
+    }
+
+    /// A member opens a page: brings up to date, in the background, what the next page is told.
+    pub(crate) fn learn_plugins(self: &Arc<Self>) {
+        if self.assets.as_ref().is_some_and(Assets::may_learn_plugins) {
+            let gate = self.clone();
+            tokio::spawn(async move {
+                if let Some(assets) = &gate.assets {
+                    assets.learn_plugins(&gate.upstreams, gate.about.load_full()).await;
+                }
+            });
+        }
     }
 }
 

@@ -100,6 +100,9 @@ impl ProxyHttp for Phases {
                     ctx.target = Some((head.method.clone(), head.uri.clone()));
                     connection::bind(attached.stream(), session.is_upgrade_req());
                 }
+                if ctx.page_load && ctx.member.is_some() {
+                    gate.learn_plugins();
+                }
                 // A cached file. Boxed, so that the future of an ordinary request does not have room for it.
                 let kept = match assets::respond::wanted(gate, session, ctx) {
                     Some(wanted) => {

@@ -75,6 +75,21 @@ describe('files of the client', () => {
     await client.recorder.assertNoToken();
   });
 
+  // The gate names them in the page once it has them and NocoBase's list of them.
+  test('of plugins are requested before the client does, and once each', async () => {
+    let links = [];
+    while (!links.length) {
+      await cdp.send('Network.clearBrowserCache');
+      await again();
+      links = await client.page.evaluate(() => [...document.querySelectorAll('link[rel=preload]')].map((l) => l.href));
+    }
+    assert.ok(links.length > 50, links.join(' '));
+    const requested = client.recorder.requests.map((r) => r.url);
+    for (const link of links) assert.equal(requested.filter((url) => url === link).length, 1, link);
+    // Chromium warns of a file that was requested in vain.
+    assert.deepEqual(client.recorder.console, []);
+  });
+
   test('are not sent without a session', async () => {
     const file = client.recorder.requests.find((r) => HASHED.test(r.url)).url.replace(stage.origin, '');
     assert.equal((await stage.ask(stage.gate, file)).status, 401);

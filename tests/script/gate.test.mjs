@@ -237,3 +237,48 @@ describe('the language of NocoBase’s texts', () => {
     }
   });
 });
+
+describe('the files of plugins', () => {
+  const told = { 'data-plugins': '/nb/static/plugins/ client acl=1a @x/mine=2b client-v2 ai=3c' };
+  const links = (page) => page.head.children.map(({ attributes: { href, ...others } }) => [href, JSON.stringify(others)]);
+  const low = JSON.stringify({ rel: 'preload', as: 'script', fetchpriority: 'low' });
+
+  test('are requested once nearly all of the page’s own scripts are there', () => {
+    const page = open('/nb/admin', { data: told });
+    page.modules.push(...['a', 'b', 'c', 'd', 'e'].map((name) => ({ src: `${name}.js` })));
+    page.tick();
+    ['a', 'b', 'c'].forEach((name) => page.loaded.set(`${name}.js`, 1000));
+    page.tick();
+    assert.deepEqual(links(page), [], 'the document is still being read: there may be more scripts');
+    page.document.readyState = 'interactive';
+    page.loaded.delete('c.js');
+    page.tick();
+    assert.deepEqual(links(page), []);
+    page.loaded.set('c.js', 1000);
+    page.tick();
+    page.tick();
+    assert.deepEqual(links(page), [
+      ['/nb/static/plugins/@nocobase/plugin-acl/dist/client/index.js?hash=1a', low],
+      ['/nb/static/plugins/@x/mine/dist/client/index.js?hash=2b', low],
+      ['/nb/static/plugins/@nocobase/plugin-ai/dist/client-v2/index.js?hash=3c', low],
+    ]);
+  });
+
+  test('are requested where the browser does not tell what it transferred', () => {
+    const page = open('/admin', { data: told, readyState: 'interactive' });
+    page.modules.push({ src: 'a.js' });
+    page.loaded.set('a.js', undefined);
+    page.tick();
+    assert.equal(links(page).length, 3);
+  });
+
+  test('are left to NocoBase’s client where none are known, or the browser has them', () => {
+    for (const [data, bytes] of [[{}, 1000], [told, 0]]) {
+      const page = open('/admin', { data, readyState: 'interactive' });
+      page.modules.push({ src: 'a.js' });
+      page.loaded.set('a.js', bytes);
+      page.tick();
+      assert.deepEqual(links(page), []);
+    }
+  });
+});

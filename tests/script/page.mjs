@@ -86,8 +86,13 @@ export function open(path, options = {}) {
     setAttribute(n, v) { this.attributes[n] = v; },
   });
   const body = element('BODY');
+  const head = element('HEAD');
+  const loaded = new Map(); // bytes transferred of each resource that is there, by address
+  const modules = []; // the page's own scripts
   const document = Object.assign(new Emitter(), {
     body,
+    head,
+    querySelectorAll: () => modules,
     getElementById: (id) => body.children.find((c) => c.id === id) ?? null,
     createTextNode: (text) => ({ text }),
     currentScript: options.noCurrentScript ? null : tag,
@@ -120,10 +125,14 @@ export function open(path, options = {}) {
     }
   }
   const timers = [];
+  const ticks = [];
   let now = 1_000_000_000_000;
   const context = Object.assign(window, {
     window, document, location, history, XMLHttpRequest, Blob, Response, encodeURIComponent, decodeURIComponent, JSON, Math, String, Object,
     setTimeout: (f, ms) => timers.push([f, ms]),
+    setInterval: (f) => ticks.push(f) - 1,
+    clearInterval: (i) => (ticks[i] = () => {}),
+    performance: { getEntriesByName: (name) => (loaded.has(name) ? [{ name, transferSize: loaded.get(name) }] : []) },
     Date: class { getTime() { return options.clock ? options.clock() : now; } },
     fetch: async () => response ?? { status: 200, headers: new Map() },
     ...(options.languages && { navigator: { languages: options.languages } }),
@@ -140,7 +149,8 @@ export function open(path, options = {}) {
   const inline = (settings) => vm.runInContext(
     Object.entries(settings).map(([k, v]) => `window['${k}'] = ${JSON.stringify(v)};`).join('\n'), context);
   return {
-    window, local, session, document, history, gone, cookies, attributes, timers, context, inline, requests,
+    window, local, session, document, history, gone, cookies, attributes, timers, context, inline, requests, head, loaded, modules,
+    tick: () => ticks.forEach((f) => f()),
     /** Cookies except the language's. */
     get roles() { return cookies.filter((c) => !c.startsWith('wecom_gate_lang=')); },
     /** What NocoBase's inline script does. */

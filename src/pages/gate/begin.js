@@ -9,6 +9,7 @@
  * 4. If NocoBase's own sign-in page is in use: adds a button per WeCom entry below its form.
  * 5. While the app is closed for maintenance, tells administrators, who may still use it.
  * 6. In a new browser, asks NocoBase early for the user's language.
+ * 7. Has the browser request the files of NocoBase's plugins before its client does.
  *
  * It holds no secret of its own, and writes the token nowhere else.
  */

@@ -29,6 +29,8 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 const MAX_CONCURRENT: usize = 16;
 /// How long a node's list of plugins is used. A node needs longer than this to restart with another version.
 const LIST_FRESH: Duration = Duration::from_secs(3);
+/// The API call that lists the plugins of NocoBase's first client.
+const PLUGINS: &str = "pm:listEnabled";
 /// Distinguishes these requests from members' in NocoBase's log.
 const AGENT: &str = concat!("wecom-gate-cache/", env!("CARGO_PKG_VERSION"));
 
@@ -194,16 +196,26 @@ impl Fetcher {
     /// A node's list of plugin files, which is the same for every client. Empty: it has none.
     async fn plugins(&self, node: SocketAddr) -> Bytes {
         let mut all = BytesMut::new();
-        for list in ["pm:listEnabled", "pm:listEnabledV2"] {
-            let request = self.request(node, &format!("{}api/{list}", self.public_path));
-            let Ok(mut response) = request.send().await else { continue };
-            if response.status().is_success()
-                && let Ok(list) = whole(&mut response, MAX_LIST).await
-            {
-                all.extend_from_slice(&list);
-            }
+        for list in [PLUGINS, "pm:listEnabledV2"] {
+            all.extend_from_slice(&self.list(node, list).await.unwrap_or_default());
         }
         all.freeze()
+    }
+
+    async fn list(&self, node: SocketAddr, call: &str) -> Option<Bytes> {
+        let request = self.request(node, &format!("{}api/{call}", self.public_path));
+        let mut response = request.send().await.ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
+        whole(&mut response, MAX_LIST).await.ok()
+    }
+
+    /// The list of plugins of one node.
+    pub(super) async fn enabled_plugins(&self, upstreams: &Upstreams) -> Option<Bytes> {
+        let index = upstreams.pick(&mut AttemptedNodes::default())?;
+        let node = upstreams.nodes().get(index)?.address;
+        tokio::time::timeout(TIMEOUT, self.list(node, PLUGINS)).await.ok()?
     }
 }
 

@@ -2,7 +2,8 @@
 //! browser.
 //!
 //! Used only once a request has been admitted, so the cache does not change who may have a file. `fetch` asks NocoBase, `store`
-//! caches, `compressor` compresses, `respond` builds the response.
+//! caches, `compressor` compresses, `respond` builds the response, `plugins` knows which files a
+//! page will request.
 //!
 //! Must never: send NocoBase any data of a member (no token, cookie or header of theirs), cache what is not the same for
 //! everyone, or respond with a file that was not received completely.
@@ -10,5 +11,6 @@
 mod compressor;
 mod fetch;
 mod file;
+mod plugins;
 pub(super) mod respond;
 pub(super) mod store;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use moka::future::Cache;
 use moka::notification::RemovalCause;
 
 use super::compressor::Compressor;
 use super::fetch::{Fetched, Fetcher, NotKept};
 use super::file::{Encoded, Entry, File, Key};
+use super::plugins::Learned;
 use crate::config::Config;
 use crate::decide::ClientFile;
 use crate::metrics::FileCache;
@@ -23,14 +25,18 @@ const FORWARDED_FOR: Duration = Duration::from_secs(5);
 
 /// The cached files.
 pub(crate) struct Assets {
-    fetcher: Fetcher,
-    kept: Arc<Kept>,
+    pub(super) fetcher: Fetcher,
+    pub(super) kept: Arc<Kept>,
     metrics: FileCache,
 }
 
 /// The part that survives a change of the configuration.
-struct Kept {
-    cache: Cache<Key, Entry>,
+pub(super) struct Kept {
+    pub(super) cache: Cache<Key, Entry>,
+    /// The plugin files that pages are told.
+    pub(super) plugins: ArcSwapOption<Learned>,
+    /// Held while NocoBase is asked for them.
+    pub(super) learning: tokio::sync::Mutex<()>,
     /// Names of files that could not be cached.
     not_kept: Cache<Box<str>, ()>,
     compressor: Compressor,
@@ -194,7 +200,18 @@ impl Kept {
             .build();
         let not_kept = Cache::builder().max_capacity(4096).time_to_live(FORWARDED_FOR).build();
         let compressor = Compressor::start(cache.clone())?;
-        Ok(Kept { cache, not_kept, compressor, basis })
+        Ok(Kept {
+            cache,
+            plugins: ArcSwapOption::empty(),
+            learning: tokio::sync::Mutex::new(()),
+            not_kept,
+            compressor,
+            basis,
+        })
+    }
+
+    pub(super) fn public_path(&self) -> &str {
+        &self.basis.public_path
     }
 
     /// Did a recent attempt show that this cannot be cached?

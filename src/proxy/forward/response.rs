@@ -121,7 +121,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
         };
         // Without a token the page would appear signed out; an error is better.
         let token = token.map_err(|_| Error::explain(InternalError, "token"))?;
-        let tag = gate.script_tag(&token, session.user_id);
+        let tag = gate.script_tag(&token, session.user_id, downstream.req_header().uri.path());
         inject(downstream, response, ctx, tag)?;
     }
     Ok(())

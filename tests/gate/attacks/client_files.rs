@@ -8,6 +8,7 @@ use crate::support::eventually;
 use crate::support::raw::{Response, Setup, Upstream, Visitor, gate_with, get, request, send_raw};
 
 mod not_kept;
+mod plugins;
 
 const SCRIPT: &str = "Content-Type: application/javascript; charset=utf-8\r\n";
 

@@ -1,0 +1,53 @@
+/*
+ * 7. The files of NocoBase's plugins. Its client requests them only once it has started and has NocoBase's list; until then the
+ * network would be idle. So they are requested as soon as nearly all of the page's own scripts are there: earlier, they would
+ * delay these. The tag names those that the gate knows: `<folder> client <package>=<hash> ... client-v2 <package>=<hash> ...`.
+ */
+
+var LOOK = 25; // milliseconds
+var FEW = 2;
+
+function preload(text) {
+  var words = text.split(' ');
+  var client = '';
+  for (var i = 1; i < words.length; i++) {
+    var pair = words[i].split('=');
+    if (pair.length < 2) {
+      client = words[i];
+      continue;
+    }
+    var name = pair[0].charAt(0) === '@' ? pair[0] : '@nocobase/plugin-' + pair[0];
+    var link = document.createElement('link');
+    link.setAttribute('rel', 'preload');
+    link.setAttribute('as', 'script');
+    link.setAttribute('fetchpriority', 'low');
+    link.setAttribute('href', words[0] + name + '/dist/' + client + '/index.js?hash=' + pair[1]);
+    document.head.appendChild(link);
+  }
+}
+
+/* Those of the page's own scripts that are there, and how many are not. */
+function ownScripts() {
+  var all = document.querySelectorAll('script[type=module][src]');
+  var found = [];
+  for (var i = 0; i < all.length; i++) {
+    var entry = performance.getEntriesByName(all[i].src)[0];
+    if (entry) found.push(entry);
+  }
+  return { found: found, missing: all.length - found.length };
+}
+
+function preloadLater(text) {
+  var timer = setInterval(function () {
+    var scripts = ownScripts();
+    // From the browser's cache: the plugins are there too.
+    var cached = scripts.found.length && scripts.found[0].transferSize === 0;
+    if (!cached && (document.readyState === 'loading' || scripts.missing > FEW)) return;
+    clearInterval(timer);
+    if (!cached) preload(text);
+  }, LOOK);
+}
+
+if (tag.getAttribute('data-plugins') && window.performance && performance.getEntriesByName) {
+  preloadLater(tag.getAttribute('data-plugins'));
+}
