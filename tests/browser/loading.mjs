@@ -86,7 +86,7 @@ describe('files of the client', () => {
     assert.ok(links.length > 50, links.join(' '));
     const requested = client.recorder.requests.map((r) => r.url);
     for (const link of links) assert.equal(requested.filter((url) => url === link).length, 1, link);
-    // Chromium warns of a file that was requested in vain.
+    // Chromium warns of a requested file that is not used.
     assert.deepEqual(client.recorder.console, []);
   });
 

@@ -1,6 +1,6 @@
 /*
  * 6. NocoBase's texts. Its client requests them without a language in a new browser, and with the one that it has stored from then
- * on: as another address, they would be transferred twice. NocoBase says which language it would choose for this user; if that is
+ * on: as another address, they would be transferred twice. NocoBase reports which language it would choose for this user; if that is
  * known before the client starts, it is stored where the client would store it.
  */
 
