@@ -11,11 +11,11 @@ use http::HeaderValue;
 use tokio::sync::watch;
 
 use super::assets::store::Assets;
+use super::coded_script::CodedScript;
 use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::maintenance::Maintenance;
 use super::request::request_id::RequestIds;
-use super::routes::script::CodedScript;
 use super::upstream::{NodeState, Places, Uploads, Upstreams};
 use crate::acme;
 use crate::config::{Config, TokenDelivery};

@@ -12,6 +12,7 @@ mod address;
 mod admission;
 mod applications;
 mod assets;
+mod coded_script;
 mod coding;
 pub(crate) mod connection;
 mod context;

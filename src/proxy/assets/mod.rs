@@ -11,6 +11,7 @@
 mod compressor;
 mod fetch;
 mod file;
+mod learned;
 mod plugins;
 pub(super) mod respond;
 pub(super) mod store;

@@ -13,6 +13,7 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use super::file::{Entry, File, Key};
+use super::learned::Learned;
 use super::store::Assets;
 use crate::decide::FileKind;
 use crate::nocobase::About;
@@ -30,14 +31,6 @@ const HEAD: usize = 8 * 1024;
 const PREFIX: &str = "@nocobase/plugin-";
 /// Where the list's addresses begin.
 const FOLDER: &str = "static/plugins/";
-
-/// What pages are told.
-pub(super) struct Learned {
-    at: Instant,
-    /// Another NocoBase has other files.
-    about: Arc<About>,
-    text: Arc<str>,
-}
 
 /// NocoBase's list of plugins.
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use moka::notification::RemovalCause;
 use super::compressor::Compressor;
 use super::fetch::{Fetched, Fetcher, NotKept};
 use super::file::{Encoded, Entry, File, Key};
-use super::plugins::Learned;
+use super::learned::Learned;
 use crate::config::Config;
 use crate::decide::ClientFile;
 use crate::metrics::FileCache;
