@@ -176,6 +176,16 @@ mod tests {
         assert_eq!(format!("{message:?}"), "\"no name: 3 of {what}\"");
     }
 
+    /// Whichever of them is put in first.
+    #[test]
+    fn an_argument_never_takes_the_place_of_another() {
+        for (what, count, shown) in
+            [("{count}", "1", "{count}: 1 of x"), ("y", "{what}{all}", "y: {what}{all} of x")]
+        {
+            assert_eq!(message!("{what}: {count} of {all}", what, count, all = "x").to_string(), shown);
+        }
+    }
+
     #[test]
     fn what_is_not_a_sentence_stays_as_it_is() {
         for text in ["no name", "{", "}", "{}", "{what} {", "a } { b"] {

@@ -179,6 +179,36 @@ async fn r16_tunnels_end_with_their_session() {
     assert_eq!(back, late);
 }
 
+/// The gate has taken it from Pingora by then, which says nothing about it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_logged_and_counted_at_its_end() {
+    let (_upstream, setup, gate) = gate().await;
+    let (hello, headers) =
+        (frame("hello"), format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line()));
+    let mut stream = TcpStream::connect(gate.http).await.unwrap();
+    stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+    assert_eq!(read_response(&mut stream).await.status(), 101);
+    stream.write_all(&hello).await.unwrap();
+    stream.read_exact(&mut vec![0; hello.len()]).await.unwrap();
+    drop(stream);
+    let line = &gate.wait_for_lines("path", "/ws", 1).await[0];
+    let length = hello.len() as u64;
+    for (field, expected) in [("status", 101), ("bytes_in", length), ("bytes_out", length)] {
+        assert_eq!(line[field], expected, "{field}: {line}");
+    }
+    assert_eq!((&line["event"], &line["error"]), (&"request".into(), &"".into()), "{line}");
+    eventually("its bytes are counted", async || {
+        let ask = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let metrics = send_raw(gate.ops, ask).await.body();
+        ["request", "response"].iter().all(|way| {
+            let name = format!("wecom_gate_{way}_bytes_total ");
+            let counted = metrics.lines().find_map(|l| l.strip_prefix(&name)?.parse::<u64>().ok());
+            counted.is_some_and(|counted| counted >= length)
+        })
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_replaces_the_phantom_and_nothing_else() {
     let (upstream, setup, gate) = gate().await;

@@ -141,6 +141,27 @@ async fn r27_what_the_check_finds_is_in_the_readers_language_and_what_it_quotes_
     }
 }
 
+/// Nor is what its findings quote, and their advice: the settings in WeCom, and NocoBase's page.
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_what_the_findings_and_remedies_of_the_check_quote_is_no_markup() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let hostile = "/</p><script>alert(1)</script><img src=x onerror=alert(2)>/";
+    stage
+        .wecom()
+        .edit_data(|data| hostile.clone_into(&mut data.companies[0].apps[0].trusted_domain))
+        .unwrap();
+    let settings = format!("<script>window['__nocobase_public_path__'] = '{hostile}';</script>");
+    stage.nocobase.fail("__health_check", 200, &settings, usize::MAX);
+    let page = press(&mut admin, CHECK).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for before in ["OAuth callback domain is ", "page has ", "set it to "] {
+        assert!(page.body.contains(&format!("{before}/&#60;/p&#62;&#60;script")), "{before}: {}", page.body);
+    }
+    assert_eq!(page.body.matches("<script").count(), 1, "{}", page.body);
+    assert!(!page.body.contains("<img"), "{}", page.body);
+}
+
 /// The administrator and the member may be on different nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn through_redis_the_refusals_of_all_nodes_are_on_each() {

@@ -1,12 +1,14 @@
 use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::proxy::test_gate::gate;
+use crate::session::{Attached, Member, OpenStream, Session, SessionCache, UnixMillis};
 
 /// No test waits this long if everything works.
 const PATIENCE: Duration = Duration::from_secs(30);
+const ROOM: u32 = 16 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The far ends of a tunnel that is being served; its end, and how many bytes it has counted.
@@ -18,16 +20,27 @@ struct Served {
 
 /// `first`: what NocoBase has sent before.
 async fn serve(first: &[u8]) -> Served {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    serve_session(first, None).await
+}
+
+/// The same, of a session.
+async fn serve_session(first: &[u8], session: Option<Attached>) -> Served {
+    // So small that NocoBase's end takes a part of a piece at times.
+    let (listener, near) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+    listener.set_recv_buffer_size(ROOM).unwrap();
+    near.set_send_buffer_size(ROOM).unwrap();
+    listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = listener.listen(1).unwrap();
+    let near = near.connect(listener.local_addr().unwrap()).await.unwrap();
     let mut nocobase = listener.accept().await.unwrap().0;
     if !first.is_empty() {
         nocobase.write_all(first).await.unwrap();
         near.readable().await.unwrap();
     }
-    let (page, client) = duplex(1000);
+    let (page, client) = duplex(if first.is_empty() { 2 * PIECE } else { 1000 });
     let end = tokio::spawn(async move {
         let mut ctx = Context::new(&gate(""));
+        ctx.stream = session;
         let mut pipe = Pipe::new(Box::new(client), Tunnel::established(near), WRITE_TIMEOUT);
         let end = poll_fn(|task| pipe.poll(task, &mut ctx)).await;
         (end, ctx.body_in, ctx.body_out)
@@ -68,6 +81,28 @@ async fn all_bytes_pass_in_both_directions_in_order() {
     answers.await.unwrap();
 }
 
+/// NocoBase's side says that it is over (`upstream::tunnel`, left out here). A page that reads nothing never hears it, and may go on
+/// sending.
+#[tokio::test]
+async fn r32_nothing_of_the_page_passes_after_the_end() {
+    let (entry, corp_id, userid) = ("wecom".into(), "ww1".into(), "zhangsan".into());
+    let member = Member { entry, corp_id, userid, name: String::new(), user_id: 1 };
+    let session = Arc::new(Session::begin(member, UnixMillis(1)).unwrap());
+    let cache = SessionCache::new(PATIENCE);
+    let seen = cache.insert_checked(&session, UnixMillis(1));
+    let stream = OpenStream::new(session, Vec::new(), 0);
+    let attached = cache.attach(&seen, stream.clone());
+    let Served { mut page, mut nocobase, end } = serve_session(b"", Some(attached)).await;
+    page.write_all(b"before").await.unwrap();
+    let mut read = vec![0; 6];
+    tokio::time::timeout(PATIENCE, nocobase.read_exact(&mut read)).await.unwrap().unwrap();
+    stream.end();
+    page.write_all(b"after").await.unwrap();
+    page.shutdown().await.unwrap();
+    tokio::time::timeout(PATIENCE, nocobase.read_to_end(&mut read)).await.unwrap().unwrap();
+    assert_eq!((read.as_slice(), end.await.unwrap()), (&b"before"[..], (Ok(()), 11, 0)));
+}
+
 #[tokio::test]
 async fn a_page_that_closes_its_side_ends_the_tunnel() {
     let Served { mut page, mut nocobase, end } = serve(b"").await;
@@ -88,6 +123,37 @@ async fn when_nocobase_closes_its_side_the_page_gets_everything_first() {
     tokio::time::timeout(PATIENCE, page.read_exact(&mut read)).await.unwrap().unwrap();
     assert!(read == all);
     assert_eq!(end.await.unwrap(), (Ok(()), 0, all.len() as u64));
+}
+
+/// Also if it goes on sending, which NocoBase no longer takes.
+#[tokio::test]
+async fn what_nocobase_has_sent_reaches_a_page_that_still_sends() {
+    let all = bytes(50_000, 5);
+    let Served { mut page, nocobase, end } = serve(&all).await;
+    drop(nocobase);
+    for _ in 0..100 {
+        page.write_all(b"x").await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut read = vec![0; all.len()];
+    tokio::time::timeout(PATIENCE, page.read_exact(&mut read)).await.unwrap().unwrap();
+    assert!(read == all);
+    end.abort();
+}
+
+/// The limit is for one wait, not for all together.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_reads_now_and_then_is_waited_for_each_time() {
+    let piece = bytes(5_000, 6);
+    let Served { mut page, mut nocobase, end } = serve(&piece).await;
+    for _ in 0..4 {
+        tokio::time::sleep(WRITE_TIMEOUT * 2 / 3).await;
+        let mut read = vec![0; piece.len()];
+        page.read_exact(&mut read).await.unwrap();
+        assert!(read == piece && !end.is_finished());
+        nocobase.write_all(&piece).await.unwrap();
+    }
+    drop(page);
 }
 
 #[tokio::test(start_paused = true)]
