@@ -116,7 +116,7 @@ pub(super) struct Upstream {
     /// Time between two health checks (`GET /api/__health_check`) of a node.
     pub health_interval: String,
     /// Most requests to each node at once, those of the gate itself included; `"auto"` finds out how many NocoBase does without
-    /// becoming slower, `0` is any number. Further requests wait up to four seconds, calls of a sign-in up to eight; one place in
+    /// becoming slower, `0` is any number. Further requests wait up to three seconds, calls of a sign-in up to eight; one place in
     /// 16 is kept for people who are signed in. WebSockets, and responses that have begun, do not count.
     #[schemars(schema_with = "max_requests_schema")]
     pub max_requests: MaxRequests,

@@ -96,8 +96,6 @@ pub(super) struct AdaptiveLimit {
     decline: Option<Decline>,
     /// Shrinking has not helped.
     no_effect: bool,
-    /// At the last look it neither grew nor shrank.
-    is_enough: bool,
 }
 
 impl AdaptiveLimit {
@@ -108,7 +106,6 @@ impl AdaptiveLimit {
             proven: MOST,
             decline: None,
             no_effect: false,
-            is_enough: false,
         }
     }
 
@@ -121,8 +118,7 @@ impl AdaptiveLimit {
     /// The limit to be expected within a second or two, as far as it has proven itself.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and MOST")]
     pub(super) fn soon(&self) -> usize {
-        let grows = self.proven < MOST && !self.is_enough;
-        let known = if grows { self.proven.min(2.0 * self.limit) } else { self.limit };
+        let known = if self.proven < MOST { self.proven.min(2.0 * self.limit) } else { self.limit };
         known.max(self.limit) as usize
     }
 
@@ -151,7 +147,6 @@ impl AdaptiveLimit {
             return;
         }
         let slowdown = actual / expected;
-        self.is_enough = (GROWS_UP_TO..=SHRINKS_FROM).contains(&slowdown);
         if slowdown > SHRINKS_FROM {
             self.shrink(slowdown);
         } else if slowdown < GROWS_UP_TO {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::limit::{AdaptiveLimit, kind};
-use super::places::{self, Place, Places};
+use super::places::{Place, Places};
 use super::queue::{Class, LONGEST_ESTIMATE, Turn, WaitQueue};
 use super::silence::Silence;
 use super::window::Window;
@@ -190,9 +190,7 @@ impl NodeLimiter {
             if self.away.load(Ordering::SeqCst) {
                 return Err(NoPlace::Away);
             }
-            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1, turn.class)
-                > turn.longest_estimate()
-            {
+            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > turn.longest_estimate() {
                 return Err(NoPlace::Crowded);
             }
             let id = state.next_id;
@@ -213,10 +211,9 @@ impl NodeLimiter {
         result
     }
 
-    /// How long this many requests take before one of this class, as far as known.
-    fn time_for(&self, requests: usize, class: Class) -> Duration {
-        let limit = places::open_to(class == Class::In, self.soon.load(Ordering::Relaxed));
-        let rounds = requests.div_ceil(limit.max(1));
+    /// How long this many requests take, as far as known.
+    fn time_for(&self, requests: usize) -> Duration {
+        let rounds = requests.div_ceil(self.soon.load(Ordering::Relaxed).max(1));
         self.window.mean().saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
 
@@ -293,7 +290,7 @@ impl NodeLimiter {
     /// and not all at once when it is.
     fn remove_hopeless(&self, state: &mut QueueState) -> Vec<Grant> {
         let mut removed = Vec::new();
-        while self.time_for(state.queue.len(), Class::New) > LONGEST_ESTIMATE
+        while self.time_for(state.queue.len()) > LONGEST_ESTIMATE
             && let Some(grant) = state.queue.pop_last_newcomer()
         {
             removed.push(grant);

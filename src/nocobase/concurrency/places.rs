@@ -8,16 +8,6 @@ const SHARED: usize = 8;
 /// One more generation; below it is the count.
 const NEXT: u64 = 1 << 32;
 
-/// Of this many slots, those that are kept for signed-in users.
-fn kept(limit: usize) -> usize {
-    if limit < SHARED { 0 } else { limit.div_ceil(KEPT_ONE_IN) }
-}
-
-/// Of this many slots, those that such a user may have.
-pub(super) fn open_to(is_signed_in: bool, limit: usize) -> usize {
-    if is_signed_in { limit } else { limit.saturating_sub(kept(limit)) }
-}
-
 /// Slots that are released at once belong to one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Generation(u64);
@@ -45,10 +35,11 @@ impl Places {
 
     /// Takes one, if there is one within `limit` for such a user.
     pub(super) fn take(&self, limit: usize, is_signed_in: bool) -> Option<Place> {
-        if is_signed_in && let Some(generation) = self.kept.take(kept(limit)) {
+        let kept = if limit < SHARED { 0 } else { limit.div_ceil(KEPT_ONE_IN) };
+        if is_signed_in && let Some(generation) = self.kept.take(kept) {
             return Some(Place { generation, is_kept: true });
         }
-        let generation = self.all.take(open_to(false, limit))?;
+        let generation = self.all.take(limit.saturating_sub(kept))?;
         Some(Place { generation, is_kept: false })
     }
 

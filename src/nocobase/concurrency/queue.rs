@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Longest wait for a slot: users leave or retry not long after it.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for a sign-in: its member's code is spent, and to start over takes longer than to wait.
 const SIGN_IN_PATIENCE: Duration = Duration::from_secs(8);
-/// A request that would have to wait this long at the present rate is refused at once. Longer than those who are told now take to come
-/// back (`Retry-After`), so that the queue is not empty by then; shorter than [`PATIENCE`], since that is only an estimate, and those
-/// who are refused after a wait come back after all others.
+/// A request that would have to wait this long at the present rate is refused at once. Longer than [`PATIENCE`], since that is only
+/// an estimate; not much longer, because those who are told now come back before the queue is empty, and not all at once when it is.
 pub(super) const LONGEST_ESTIMATE: Duration = Duration::from_millis(3_500);
 const LONGEST_SIGN_IN_ESTIMATE: Duration = Duration::from_secs(12);
 /// Waiting requests for one node at most, and newcomers' among them.

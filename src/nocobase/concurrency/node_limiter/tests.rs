@@ -120,10 +120,10 @@ fn without_a_limit_nothing_is_counted() {
 #[test]
 fn a_wait_is_reckoned_in_rounds_of_the_limit() {
     let limiter = old(MaxRequests::Fixed(2));
-    assert_eq!(limiter.time_for(5, Class::In), Duration::ZERO, "nothing is known yet");
+    assert_eq!(limiter.time_for(5), Duration::ZERO, "nothing is known yet");
     limiter.window.mean_us.store(40_000, Ordering::Relaxed);
     for (requests, ms) in [(0, 0), (1, 40), (2, 40), (3, 80), (5, 120)] {
-        assert_eq!(limiter.time_for(requests, Class::In), ms * MS, "{requests}");
+        assert_eq!(limiter.time_for(requests), ms * MS, "{requests}");
     }
 }
 
