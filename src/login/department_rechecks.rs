@@ -3,19 +3,23 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::clock::now;
 use super::member_rechecks::{known_elsewhere, log};
 use super::recheck_queue::{Due, Group, Queue, is_overload};
 use super::sessions::Sessions;
+use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::session::UnixMillis;
-use crate::shared::Confirmed;
+use crate::shared::{Confirmed, Shared};
 use crate::wecom::{Class, Client, MemberList, WeComError};
 
-/// How long another node that requests the same list gets, before what it has not confirmed is asked about here.
-const ELSEWHERE: Duration = Duration::from_secs(2);
+/// How long another node that requests the same list gets, before whom it has not confirmed is asked about here: as long as a call to
+/// WeCom may take.
+const ELSEWHERE: Duration = Duration::from_secs(8);
+/// How often is looked whether it has published the list.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Sessions {
     /// Requests the list of a department for those who wait for it, when it is this call's turn.
@@ -64,9 +68,10 @@ impl Sessions {
         let mut waiting = group.close();
         match result {
             Ok(list) => {
-                let (confirmed, all) = self.confirm(client, &list, department, began).await;
+                let Listed { confirmed, admitted, is_whole } =
+                    self.confirm(client, &list, department, began).await;
                 // What the rules have kept it from is not the list's fault.
-                let useful = if all { confirmed.len() } else { confirmed.len().max(2) };
+                let useful = if is_whole { confirmed.len() } else { confirmed.len().max(2) };
                 if queue.lists.lock().listed(department, began, useful) {
                     tracing::info!(
                         event = "member_lists",
@@ -82,7 +87,7 @@ impl Sessions {
                         false => alone.push(due),
                     }
                 }
-                self.share_listed(entry, department, confirmed, began);
+                self.share_listed(entry, department, admitted, began);
                 return alone;
             }
             Err(error) if error.is_too_long() => {
@@ -104,50 +109,70 @@ impl Sessions {
     /// Whether this node requests the list. Those whom another node has confirmed meanwhile no longer wait.
     async fn is_ours(&self, entry: &str, department: u32, group: &Group) -> bool {
         let Some((shared, found)) = self.shared_entry(entry) else { return true };
-        let (every, events) = (self.config.session.recheck, self.events(entry, now()));
+        let (key, until) = (shared.department_key(found, department), Instant::now() + ELSEWHERE);
+        loop {
+            if self.drop_known(shared, found, group).await {
+                return false;
+            }
+            if shared.lease(&key).await {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Those whom another node has confirmed no longer wait. Whether nobody does.
+    async fn drop_known(&self, shared: &Shared, entry: &WeComEntry, group: &Group) -> bool {
         let mut unknown = Vec::new();
         for due in group.take() {
-            let member = shared.member_key(found, &due.session.userid);
-            match shared.confirmed(&member, due.order.counts_from(every, events)).await {
+            let member = shared.member_key(entry, &due.session.userid);
+            match shared.confirmed(&member, self.wanted(&entry.name, &due.order)).await {
                 Some(confirmed) => known_elsewhere(due.order, confirmed),
                 None => unknown.push(due),
             }
         }
         let is_empty = unknown.is_empty();
         group.put_back(unknown);
-        if is_empty {
-            return false;
-        }
-        let is_ours = shared.lease(&shared.department_key(found, department)).await;
-        if !is_ours {
-            tokio::time::sleep(ELSEWHERE).await;
-        }
-        is_ours
+        is_empty
     }
 
-    /// The members of this node whom the list confirms, in lower case, and whether the rules could be applied to all.
+    /// Whom the list confirms.
     async fn confirm(
         &self,
         client: &Client,
         list: &MemberList,
         department: u32,
         began: UnixMillis,
-    ) -> (HashSet<String>, bool) {
-        let mut confirmed = HashSet::new();
+    ) -> Listed {
+        let mut listed = Listed { is_whole: true, ..Listed::default() };
         let entry = client.entry();
-        for member in list.active().iter().filter(|member| self.cache.has_member(entry, &member.userid)) {
+        let with_ours = list.active().iter().map(|m| (m, self.cache.has_member(entry, &m.userid)));
+        let (ours, others): (Vec<_>, Vec<_>) = with_ours.partition(|(_, is_ours)| *is_ours);
+        // The others matter to other nodes only.
+        let others = others.into_iter().filter(|_| self.shared.is_some());
+        for (member, is_ours) in ours.into_iter().chain(others) {
             match client.admit(member).await {
                 Ok(()) => {
-                    if self.cache.member_listed(entry, &member.userid, department, began) {
-                        confirmed.insert(member.userid.to_ascii_lowercase());
+                    let userid = member.userid.to_ascii_lowercase();
+                    if !is_ours {
+                        listed.admitted.push(userid);
+                    } else if self.cache.member_listed(entry, &userid, department, began) {
+                        listed.admitted.push(userid.clone());
+                        listed.confirmed.insert(userid);
                     }
                 }
                 Err(error) if is_about_member(&error) => {}
                 // The rules cannot be evaluated at present, for the others neither.
-                Err(_) => return (confirmed, false),
+                Err(_) => {
+                    listed.is_whole = false;
+                    break;
+                }
             }
         }
-        (confirmed, true)
+        listed
     }
 
     /// Members whom the list names as disabled or as having left, and who are not due yet: they are asked about soon.
@@ -159,13 +184,7 @@ impl Sessions {
     }
 
     /// Lets the other nodes know. Nothing waits for that.
-    fn share_listed(
-        self: &Arc<Self>,
-        entry: &str,
-        department: u32,
-        userids: HashSet<String>,
-        at: UnixMillis,
-    ) {
+    fn share_listed(self: &Arc<Self>, entry: &str, department: u32, userids: Vec<String>, at: UnixMillis) {
         if self.shared.is_none() {
             return;
         }
@@ -174,11 +193,21 @@ impl Sessions {
             let Some((shared, found)) = sessions.shared_entry(&entry) else { return };
             let kept = sessions.config.session.recheck_with_events.unwrap_or(sessions.config.session.recheck);
             let confirmed = Confirmed { at, department: Some(department) };
-            for userid in userids {
-                shared.good(&shared.member_key(found, &userid), confirmed, kept).await;
-            }
+            let members: Vec<_> = userids.iter().map(|userid| shared.member_key(found, userid)).collect();
+            shared.good_by_list(&members, confirmed, kept).await;
         });
     }
+}
+
+/// What a list says; userids in lower case.
+#[derive(Default)]
+struct Listed {
+    /// The members of this node whom it confirms.
+    confirmed: HashSet<String>,
+    /// The same, and members whom only other nodes may know.
+    admitted: Vec<String>,
+    /// The rules could be applied to all.
+    is_whole: bool,
 }
 
 const TOO_LONG: &str =
@@ -189,6 +218,18 @@ fn is_about_member(error: &WeComError) -> bool {
     error.class() == Class::User || error.failure() == Failure::RuleUnevaluable
 }
 
+/// What an administrator can do. Nothing has to be done for the rechecks to go on.
+fn remedy(error: &WeComError) -> String {
+    let remedy = match error.errcode() {
+        // The app sees the member, but not the department.
+        Some(60003 | 60011 | 60021 | 60123) => {
+            "let the app see the whole department: console -> app -> visible range (可见范围)".to_owned()
+        }
+        _ => error.remedy(),
+    };
+    format!("none needed: all members are still rechecked. To save calls to WeCom: {remedy}")
+}
+
 fn log_refused(entry: &str, department: u32, error: &WeComError) {
     tracing::warn!(
         event = "member_lists",
@@ -197,6 +238,7 @@ fn log_refused(entry: &str, department: u32, error: &WeComError) {
         class = error.class().name(),
         errcode = error.errcode(),
         errmsg = error.reason(),
+        remedy = remedy(error),
         "the members of a department could not be listed: for an hour each member is asked about alone"
     );
 }

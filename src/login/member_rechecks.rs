@@ -14,7 +14,7 @@ use crate::audit::{Actor, Source};
 use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::session::{CachedSession, MemberRecheck, Session};
-use crate::shared::{Confirmed, Ending, MemberKey, RecheckTurn, Shared};
+use crate::shared::{Confirmed, Ending, MemberKey, RecheckTurn, Shared, Wanted};
 use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
@@ -64,8 +64,7 @@ impl Sessions {
         let shared = self.shared_member(session);
         let every = self.config.session.recheck;
         if let Some((shared, member)) = &shared {
-            let from = order.counts_from(every, self.events(&session.entry, now()));
-            match shared.turn(member, from).await {
+            match shared.turn(member, self.wanted(&session.entry, &order)).await {
                 RecheckTurn::Ours => {}
                 RecheckTurn::Good(confirmed) => return known_elsewhere(order, confirmed),
                 // Its result will be available when this recheck is due again.
@@ -94,6 +93,12 @@ impl Sessions {
             }
             Err(_) => {}
         }
+    }
+
+    /// What another node may have found out for this recheck.
+    pub(super) fn wanted(&self, entry: &str, order: &MemberRecheck) -> Wanted {
+        let from = order.counts_from(self.config.session.recheck, self.events(entry, now()));
+        Wanted { from, listed: order.may_be_listed() }
     }
 
     /// Where the nodes share what they know about this session's member.

@@ -146,10 +146,15 @@ impl MemberRecheck {
         earliest.max(self.check.changed_at())
     }
 
-    /// A department of the member, whose list of members may say what is to be found out; not after an event about the member.
+    /// A department of the member, whose list of members may say what is to be found out.
     pub(crate) fn department(&self) -> Option<u32> {
         let known = self.check.department.load(Ordering::Relaxed);
-        (known != 0 && self.last_checked() >= self.check.changed_at()).then_some(known)
+        (known != 0 && self.may_be_listed()).then_some(known)
+    }
+
+    /// May a list of members say what is to be found out? Not after an event about the member.
+    pub(crate) fn may_be_listed(&self) -> bool {
+        self.last_checked() >= self.check.changed_at()
     }
 
     /// When WeCom last confirmed the member, or the first request was seen.

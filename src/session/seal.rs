@@ -85,7 +85,7 @@ impl Purpose {
             Purpose::Claim => b"claim.2",
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
-            Purpose::MemberStatus => b"standing.2",
+            Purpose::MemberStatus => b"standing.3",
             Purpose::SessionStatus => b"session status.1",
             Purpose::Refusal => b"refusal.1",
             Purpose::AcmeChallenge => b"acme challenge.1",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use redis::cmd;
+use redis::{Cmd, cmd, pipe};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ use crate::session::{Purpose, UnixMillis};
 
 /// How long a node may take before another asks.
 const LEASE: Duration = Duration::from_secs(15);
+/// Most members that are published at once.
+const AT_ONCE: usize = 100;
 
 /// What a node has found out about a member. If its fields change, [`Purpose::MemberStatus`] needs another label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +25,14 @@ struct SharedStatus {
     good_at: UnixMillis,
     /// A department of the member, as of the same response.
     department: Option<u32>,
+    /// The response was a list of the department's members.
+    listed: bool,
 }
 
 impl SharedStatus {
-    /// Whether WeCom confirmed it after `from`.
-    fn is_recent(self, now: UnixMillis, from: UnixMillis) -> bool {
-        self.good_at > from && !self.good_at.is_from_the_future(now)
+    /// Whether this counts.
+    fn is_enough(self, now: UnixMillis, wanted: Wanted) -> bool {
+        self.good_at > wanted.from && !self.good_at.is_from_the_future(now) && (wanted.listed || !self.listed)
     }
 }
 
@@ -37,6 +41,15 @@ impl SharedStatus {
 pub(crate) struct MemberKey {
     status: String,
     lease: String,
+}
+
+/// What a node needs to know about a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// A confirmation after this time counts.
+    pub(crate) from: UnixMillis,
+    /// Also one by a list of members: not after an event about the member.
+    pub(crate) listed: bool,
 }
 
 /// What another node has learnt from WeCom.
@@ -75,8 +88,8 @@ impl Shared {
         self.member_key(entry, &format!("department/{department}"))
     }
 
-    /// That the member may use the app, if a node has learnt it from WeCom after `from`.
-    pub(crate) async fn confirmed(&self, member: &MemberKey, from: UnixMillis) -> Option<Confirmed> {
+    /// That the member may use the app, if a node has learnt that from WeCom.
+    pub(crate) async fn confirmed(&self, member: &MemberKey, wanted: Wanted) -> Option<Confirmed> {
         let mut get = cmd("GET");
         get.arg(&member.status);
         let text = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await??;
@@ -85,13 +98,13 @@ impl Shared {
         if status.is_none() {
             self.ignored(OPERATION, 1);
         }
-        let SharedStatus { good_at, department } = status.filter(|status| status.is_recent(now(), from))?;
-        Some(Confirmed { at: good_at, department })
+        let status = status.filter(|status| status.is_enough(now(), wanted))?;
+        Some(Confirmed { at: status.good_at, department: status.department })
     }
 
-    /// Whether this node asks about a member; a confirmation after `from` counts. While Redis is unreachable, each node asks.
-    pub(crate) async fn turn(&self, member: &MemberKey, from: UnixMillis) -> RecheckTurn {
-        if let Some(confirmed) = self.confirmed(member, from).await {
+    /// Whether this node asks about a member. While Redis is unreachable, each node asks.
+    pub(crate) async fn turn(&self, member: &MemberKey, wanted: Wanted) -> RecheckTurn {
+        if let Some(confirmed) = self.confirmed(member, wanted).await {
             return RecheckTurn::Good(confirmed);
         }
         if self.lease(member).await { RecheckTurn::Ours } else { RecheckTurn::Elsewhere }
@@ -106,12 +119,29 @@ impl Shared {
 
     /// Publishes that WeCom has confirmed that the member may use the app. Kept for `every`.
     pub(crate) async fn good(&self, member: &MemberKey, confirmed: Confirmed, every: Duration) {
-        let status = SharedStatus { good_at: confirmed.at, department: confirmed.department };
-        let context = member.status.as_bytes();
-        let Ok(sealed) = self.keyring.seal(Purpose::MemberStatus, context, &status) else { return };
+        let status = SharedStatus { good_at: confirmed.at, department: confirmed.department, listed: false };
+        if let Some(set) = self.publish_member(member, status, every) {
+            self.link.ask::<()>(OPERATION, &set).await;
+        }
+    }
+
+    /// The same of several members, whom a list of a department's members has confirmed.
+    pub(crate) async fn good_by_list(&self, members: &[MemberKey], confirmed: Confirmed, every: Duration) {
+        let status = SharedStatus { good_at: confirmed.at, department: confirmed.department, listed: true };
+        for members in members.chunks(AT_ONCE) {
+            let mut commands = pipe();
+            for set in members.iter().filter_map(|member| self.publish_member(member, status, every)) {
+                commands.add_command(set).ignore();
+            }
+            self.link.send(OPERATION, &commands).await;
+        }
+    }
+
+    fn publish_member(&self, member: &MemberKey, status: SharedStatus, every: Duration) -> Option<Cmd> {
+        let sealed = self.keyring.seal(Purpose::MemberStatus, member.status.as_bytes(), &status).ok()?;
         let mut set = cmd("SET");
         set.arg(&member.status).arg(sealed).arg("EX").arg(every.as_secs().max(1));
-        self.link.ask::<()>(OPERATION, &set).await;
+        Some(set)
     }
 }
 
@@ -122,12 +152,26 @@ mod tests {
     #[test]
     fn only_a_recent_status_counts() {
         let good_at = UnixMillis(1_000_000_000);
-        let status = SharedStatus { good_at, department: Some(2) };
-        let (now, from) = (good_at.plus(Duration::from_secs(899)), |ms| UnixMillis(ms));
-        assert!(status.is_recent(now, from(good_at.0 - 1)));
-        assert!(!status.is_recent(now, from(good_at.0)));
+        let status = SharedStatus { good_at, department: Some(2), listed: false };
+        let now = good_at.plus(Duration::from_secs(899));
+        let from = |ms| Wanted { from: UnixMillis(ms), listed: false };
+        assert!(status.is_enough(now, from(good_at.0 - 1)));
+        assert!(!status.is_enough(now, from(good_at.0)));
         // A clock that is slightly slow, and one that is wrong.
-        assert!(status.is_recent(UnixMillis(good_at.0 - 300_000), from(0)));
-        assert!(!status.is_recent(UnixMillis(good_at.0 - 300_001), from(0)));
+        assert!(status.is_enough(UnixMillis(good_at.0 - 300_000), from(0)));
+        assert!(!status.is_enough(UnixMillis(good_at.0 - 300_001), from(0)));
+    }
+
+    /// The node that requested the list may not know of the event.
+    #[test]
+    fn after_an_event_about_a_member_a_list_does_not_count() {
+        let now = UnixMillis(1_000_000_000);
+        for (listed, accepted, counts) in
+            [(false, false, true), (false, true, true), (true, false, false), (true, true, true)]
+        {
+            let status = SharedStatus { good_at: now, department: None, listed };
+            let wanted = Wanted { from: UnixMillis(0), listed: accepted };
+            assert_eq!(status.is_enough(now, wanted), counts, "{listed} {accepted}");
+        }
     }
 }

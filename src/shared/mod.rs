@@ -37,7 +37,7 @@ pub(crate) use callback::{CallbackId, Claim};
 pub(crate) use error::RedisError;
 pub(crate) use last_use::SharedUse;
 pub(crate) use link_attempts::LinkTurn;
-pub(crate) use member_status::{Confirmed, MemberKey, RecheckTurn};
+pub(crate) use member_status::{Confirmed, MemberKey, RecheckTurn, Wanted};
 pub(crate) use node::Shared;
 pub use payload::{BlockOwner, Change, Ending, ToBlock};
 pub(crate) use probe::{ProbeResult, probe};

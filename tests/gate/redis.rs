@@ -10,6 +10,7 @@ use crate::support::raw::send_raw;
 use crate::support::{Browser, Gate, HOST, Redis, Stage, eventually};
 
 mod applications;
+mod departments;
 mod member_events;
 mod outages;
 mod session_checks;

@@ -11,7 +11,7 @@ use wecom_gate::nocobase::{Minter, UserId};
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::{Browser, Stage};
 
-mod departments;
+pub(crate) mod departments;
 mod end;
 mod tokens;
 

@@ -51,7 +51,7 @@ export const asked = (nodes, rate, recheck = RECHECK) => nodes / (recheck + node
 export function askedTogether(people, nodes, rate, { sticky = false, redis = false } = {}, recheck = RECHECK) {
   const here = sticky ? people / nodes : (people * met(nodes, rate * recheck)) / nodes;
   if (here < DEPARTMENT.few) return people * asked(sticky || redis ? 1 : nodes, rate, recheck);
-  return asked(redis && !sticky ? 1 : nodes, rate * people, recheck);
+  return asked(redis ? 1 : nodes, rate * people, recheck);
 }
 
 /** The load of all gates. `sticky`: the balancer sends a session to the same node; `redis`: the nodes share one. */

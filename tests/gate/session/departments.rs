@@ -9,34 +9,41 @@ use wecom_sim::{Fault, FaultKind};
 use crate::events::LONG;
 use crate::support::{Browser, CORP, Stage, eventually};
 
-const USER_GET: &str = "/cgi-bin/user/get";
-const USER_LIST: &str = "/cgi-bin/user/list";
+pub(crate) const USER_GET: &str = "/cgi-bin/user/get";
+pub(crate) const USER_LIST: &str = "/cgi-bin/user/list";
 const DEPARTMENTS: [u64; 2] = [2, 5];
-const EACH: usize = 6;
+pub(crate) const EACH: usize = 6;
 
 /// A gate that rechecks every ten seconds, and members of two departments who are signed in.
 async fn stage() -> (Stage, Vec<(String, Browser)>) {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
     let mut members = Vec::new();
     for department in DEPARTMENTS {
-        for n in 0..EACH {
-            let userid = format!("Member{department}-{n}");
-            let member = wecom_sim::Member {
-                userid: userid.clone(),
-                name: userid.clone(),
-                departments: vec![department],
-                status: 1,
-                ..wecom_sim::Member::default()
-            };
-            stage.wecom().set_member(CORP, member).unwrap();
-            members.push((userid.clone(), stage.signed_in(&userid).await));
-        }
+        members.extend(signed_in(&stage, department).await);
     }
     (stage, members)
 }
 
+/// Members of a department, each with a session.
+pub(crate) async fn signed_in(stage: &Stage, department: u64) -> Vec<(String, Browser)> {
+    let mut members = Vec::new();
+    for n in 0..EACH {
+        let userid = format!("Member{department}-{n}");
+        let member = wecom_sim::Member {
+            userid: userid.clone(),
+            name: userid.clone(),
+            departments: vec![department],
+            status: 1,
+            ..wecom_sim::Member::default()
+        };
+        stage.wecom().set_member(CORP, member).unwrap();
+        members.push((userid.clone(), stage.signed_in(&userid).await));
+    }
+    members
+}
+
 /// One request of each; who is refused.
-async fn work(members: &mut [(String, Browser)]) -> Vec<&str> {
+pub(crate) async fn work(members: &mut [(String, Browser)]) -> Vec<&str> {
     let mut refused = Vec::new();
     for (userid, browser) in members {
         match browser.api(Method::GET, "/api/orders:list").await.status {
@@ -110,6 +117,85 @@ async fn where_lists_are_refused_each_member_is_asked_about_alone_and_one_line_s
     let lines = stage.gate.wait_for_lines("event", "member_lists", 1).await;
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!((&lines[0]["level"], &lines[0]["errcode"]), (&json!("WARN"), &json!(60011)));
+    let remedy = lines[0]["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("none needed") && remedy.contains("可见范围"), "{remedy}");
+}
+
+/// The list of a department fails like this; the members are rechecked nevertheless, and it is requested no more.
+async fn a_list_that_fails(name: &str, kind: FaultKind) {
+    let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
+    let mut members = signed_in(&stage, 2).await;
+    // A call whose connection breaks is repeated once.
+    let calls = if matches!(kind, FaultKind::Drop | FaultKind::Truncated) { 2 } else { 1 };
+    stage.wecom().add_fault(Fault::new(USER_LIST, kind));
+    until(&stage, &mut members, USER_LIST, calls).await;
+    // Everyone twice.
+    until(&stage, &mut members, USER_GET, 2 * EACH as u64).await;
+    stage.wecom().set_status(CORP, "Member2-0", 2).unwrap();
+    is_signed_out(&mut members, "Member2-0").await;
+    let lines = stage.gate.wait_for_lines("event", "member_lists", 1).await;
+    assert_eq!(lines.len(), 1, "{name}: {lines:?}");
+    assert_eq!(lines[0]["level"], "WARN", "{name}");
+    let remedy = lines[0]["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("none needed") && !remedy.ends_with(": "), "{name}: {remedy}");
+    assert_eq!(stage.wecom().calls(USER_LIST), calls, "{name}");
+}
+
+/// Whatever fails about lists, what WeCom says about each member counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn r15_lists_that_fail_in_any_way_leave_the_rechecks_to_single_calls() {
+    let body = |text: &str| FaultKind::Body(text.to_owned());
+    let mut all = tokio::task::JoinSet::new();
+    for (name, kind) in [
+        ("rate limit", FaultKind::Errcode(45009)),
+        ("busy", FaultKind::Errcode(-1)),
+        ("no response", FaultKind::Hang),
+        ("cut off", FaultKind::Truncated),
+        ("connection lost", FaultKind::Drop),
+        ("a captive portal", FaultKind::Html),
+        ("an array", body("[]")),
+        ("no list", body(r#"{"errcode":0,"errmsg":"ok"}"#)),
+    ] {
+        all.spawn(a_list_that_fails(name, kind));
+    }
+    all.join_all().await;
+}
+
+/// The most memory that this gate has ever used, KiB.
+fn peak_kib(stage: &Stage) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stage.gate.pid())).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_list_of_more_than_a_mebibyte_is_not_read_and_its_members_are_asked_about_alone() {
+    const LENGTH: usize = 64 * 1024 * 1024;
+    let (stage, mut members) = stage().await;
+    let listed = r#"{"userid":"Member2-0","status":2,"department":[2]}"#;
+    let body = format!(r#"{{"errcode":0,"userlist":[{listed}],"x":"{}"}}"#, "x".repeat(LENGTH));
+    stage.wecom().add_fault(Fault::new(USER_LIST, FaultKind::Body(body)).with_param("department_id", "2"));
+    let lists = |department: &str| {
+        let asked = format!("department_id={department}");
+        let is_list = |line: &&wecom_sim::LogLine| line.path == USER_LIST && line.query.contains(&asked);
+        stage.wecom().log().iter().filter(is_list).count()
+    };
+    let before = peak_kib(&stage);
+    let began = Instant::now();
+    // The other department has lists as usual.
+    while lists("2") < 1 || lists("5") < 3 {
+        assert!(began.elapsed() < LONG, "{} and {} lists", lists("2"), lists("5"));
+        assert!(work(&mut members).await.is_empty());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lines = stage.gate.wait_for_lines("event", "member_lists", 1).await;
+    assert_eq!((lines.len(), &lines[0]["level"], &lines[0]["department"]), (1, &json!("INFO"), &json!(2)));
+    stage.wecom().set_status(CORP, "Member2-0", 2).unwrap();
+    is_signed_out(&mut members, "Member2-0").await;
+    assert_eq!(lists("2"), 1);
+    let more = peak_kib(&stage) - before;
+    println!("{more} KiB more than before");
+    assert!(more < 24 * 1024, "{more} KiB");
 }
 
 /// A list can confirm, never condemn: it may be old, or wrong.
