@@ -20,7 +20,7 @@ pub(super) enum MemberCheck {
 }
 
 /// Asks WeCom and NocoBase.
-pub(super) async fn look(
+pub(super) async fn preview(
     client: &wecom::Client,
     accounts: &Accounts,
     entry: &WeComEntry,

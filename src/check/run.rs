@@ -163,7 +163,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
             let accounts = Accounts::new(caller.clone(), &config.nocobase);
             match client {
                 Some(client) => {
-                    let way = member::look(client, &accounts, entry, userid).await;
+                    let way = member::preview(client, &accounts, entry, userid).await;
                     let name = match (&way, nocobase.node) {
                         (member::MemberCheck::Admitted(_, Ok(preview)), Some(node)) => {
                             member::name_of(&api, node, preview).await

@@ -10,12 +10,12 @@
 
 /// Kinds of requests, measured separately.
 pub(super) const KINDS: usize = 16;
-/// Lower bound: one slow query must not stop all requests.
-const LEAST: f64 = 8.0;
+/// Lower bound of the limit: one slow query must not stop all requests.
+const MIN_LIMIT: f64 = 8.0;
 /// Initial limit.
-const FIRST: f64 = 16.0;
-/// Upper bound.
-const MOST: f64 = 1024.0;
+const INITIAL_LIMIT: f64 = 16.0;
+/// Its upper bound.
+const MAX_LIMIT: f64 = 1024.0;
 /// A shorter response time is never an overload, seconds.
 const QUICK: f64 = 0.025;
 /// Up to this slowdown the limit grows.
@@ -101,24 +101,32 @@ pub(super) struct AdaptiveLimit {
 impl AdaptiveLimit {
     pub(super) fn new() -> AdaptiveLimit {
         AdaptiveLimit {
-            limit: FIRST,
+            limit: INITIAL_LIMIT,
             kinds: [Kind::default(); KINDS],
-            proven: MOST,
+            proven: MAX_LIMIT,
             decline: None,
             no_effect: false,
         }
     }
 
     /// The current limit.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and MOST")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between MIN_LIMIT and MAX_LIMIT"
+    )]
     pub(super) fn now(&self) -> usize {
         self.limit as usize
     }
 
     /// The limit to be expected within a second or two, as far as it has proven itself.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and MOST")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between MIN_LIMIT and MAX_LIMIT"
+    )]
     pub(super) fn soon(&self) -> usize {
-        let known = if self.proven < MOST { self.proven.min(2.0 * self.limit) } else { self.limit };
+        let known = if self.proven < MAX_LIMIT { self.proven.min(2.0 * self.limit) } else { self.limit };
         known.max(self.limit) as usize
     }
 
@@ -127,7 +135,7 @@ impl AdaptiveLimit {
         let (mut expected, mut actual) = (0.0, 0.0);
         let slower = if full && self.no_effect {
             SLOWER_WITHOUT_EFFECT
-        } else if full && self.limit > LEAST {
+        } else if full && self.limit > MIN_LIMIT {
             SLOWER_IN_A_CROWD
         } else {
             SLOWER
@@ -155,8 +163,8 @@ impl AdaptiveLimit {
             // This is enough; what was proven belongs to the past.
             self.proven = f64::midpoint(self.proven.min(2.0 * self.limit), self.limit);
         }
-        self.limit = self.limit.clamp(LEAST, MOST);
-        self.proven = self.proven.clamp(self.limit, MOST);
+        self.limit = self.limit.clamp(MIN_LIMIT, MAX_LIMIT);
+        self.proven = self.proven.clamp(self.limit, MAX_LIMIT);
     }
 
     fn grow(&mut self, slowdown: f64) {

@@ -258,12 +258,12 @@ impl NodeLimiter {
         self.last_response.store(now, Ordering::Relaxed);
         let limit = self.limit();
         if limit != usize::MAX && self.window.add(kind, micros(took), now, limit) {
-            self.look(now);
+            self.adapt(now);
         }
     }
 
     /// Adapts the limit, and hands out what that makes free.
-    fn look(self: &Arc<Self>, now: u64) {
+    fn adapt(self: &Arc<Self>, now: u64) {
         // Another task is doing it.
         let Some(mut state) = self.state.try_lock() else { return };
         let responses = self.window.take(now);

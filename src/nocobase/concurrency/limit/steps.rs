@@ -111,7 +111,7 @@ fn what_is_usual_is_learnt_fast_downwards_and_slowly_upwards() {
         (160.0, 0.2, false, 0.105),
         (160.0, 0.2, true, 0.10002),
         // The limit cannot be the reason any more.
-        (LEAST, 0.2, true, 0.105),
+        (MIN_LIMIT, 0.2, true, 0.105),
     ] {
         let mut adaptive = at(limit);
         near(learns(&mut adaptive, full, recent), usual);
