@@ -73,22 +73,7 @@ fn passed(id: Id, entry: &WeComEntry) -> Message {
 }
 
 fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
-    let url = entry.api_base.as_str();
-    let what = match (error.errcode(), error.failure()) {
-        (Some(60020), _) => match error.address() {
-            Some(address) => message!("WeCom refuses calls from {address} (errcode 60020)", address),
-            None => message!("WeCom refuses calls from this machine's address (errcode 60020)"),
-        },
-        (Some(code), _) => message!(
-            "{call} answers errcode {code}; WeCom explains it at {page}",
-            call = error.call().name(),
-            code,
-            page = format!("https://open.work.weixin.qq.com/devtool/query?e={code}")
-        ),
-        (None, Failure::WeComUnreachable) => message!("{url} does not answer in time", url),
-        (None, Failure::WeComRateLimited) => message!("WeCom refuses for now: too many calls (HTTP 429)"),
-        (None, _) => message!("{url} answers, but not as WeCom's API does", url),
-    };
+    let what = error.message(entry.api_base.as_str());
     let (about, remedy) = match id {
         Id::WecomTrustedIp => (
             "企业可信IP",

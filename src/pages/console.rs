@@ -38,7 +38,7 @@ pub(crate) struct PartStatus {
     /// Its name.
     pub name: String,
     /// The problem and its remedy; `None`: it works.
-    pub problem: Option<String>,
+    pub problem: Option<Message>,
 }
 
 /// The sign-ins of ten minutes.

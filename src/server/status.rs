@@ -24,7 +24,7 @@ pub(super) fn status(gate: &Gate) -> Status {
     degraded
         .extend(mismatches.map(|m| Degraded::new("nocobase", m.about, &format!("{}; {}", m.what, m.remedy))));
     let redis = gate.sessions.shared().and_then(|shared| shared.trouble());
-    degraded.extend(redis.map(|(address, why)| Degraded::new("redis", address, &why)));
+    degraded.extend(redis.map(|(address, why)| Degraded::new("redis", address, &why.to_string())));
     if let (Some(acme), Some(problem)) = (&gate.config.listen.acme, gate.acme.problem()) {
         degraded.push(Degraded::new("acme", &acme.domains.join(", "), &problem));
     }

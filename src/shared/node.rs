@@ -11,6 +11,7 @@ use crate::config::{Config, Redis};
 use crate::metrics::{self, RedisOperation};
 use crate::session::{Keyring, UnixMillis};
 
+use super::error::RedisError;
 use super::ledger::Ledger;
 use super::link::Link;
 use super::names::Names;
@@ -83,8 +84,8 @@ impl Shared {
     }
 
     /// Address of Redis and why it is unreachable; `None` while connected.
-    pub(crate) fn trouble(&self) -> Option<(&str, String)> {
-        Some((&self.redis.address, self.link.trouble()?.to_string()))
+    pub(crate) fn trouble(&self) -> Option<(&str, RedisError)> {
+        Some((&self.redis.address, self.link.trouble()?))
     }
 
     /// Waits until the first attempt to connect has ended, at most a second. [`Shared::run`] must be running.

@@ -18,6 +18,7 @@ use super::rules::Rules;
 use super::transport::Tuning;
 use crate::config::WeComEntry;
 use crate::error::Failure;
+use crate::message::{Message, message};
 use crate::metrics::WeComCalls;
 use crate::shared::Shared;
 
@@ -107,6 +108,17 @@ impl Client {
             why
         };
         found.into_iter().filter_map(|(what, error)| Some((what, words(&*error?)))).collect()
+    }
+
+    /// The same as sentences, which the console translates.
+    pub(crate) fn problems(&self) -> Vec<Message> {
+        let url = self.api.entry.api_base.as_str();
+        let found = [self.call_error(), self.token_error()].into_iter().flatten();
+        let sentence = |error: Arc<WeComError>| match error.remedy_message() {
+            remedy if remedy.is_empty() => error.message(url),
+            remedy => message!("{first}; {second}", first = error.message(url), second = remedy),
+        };
+        found.map(sentence).collect()
     }
 
     /// Whether WeCom issues an access token: shows a wrong corp id or secret before a member is affected. Makes no call while

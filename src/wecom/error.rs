@@ -168,6 +168,25 @@ impl WeComError {
         self.address
     }
 
+    /// What has happened, as a sentence. `url`: the entry's `api_base`.
+    pub(crate) fn message(&self, url: &str) -> Message {
+        match (self.errcode, self.failure) {
+            (Some(60020), _) => match self.address {
+                Some(address) => message!("WeCom refuses calls from {address} (errcode 60020)", address),
+                None => message!("WeCom refuses calls from this machine's address (errcode 60020)"),
+            },
+            (Some(code), _) => message!(
+                "{call} answers errcode {code}; WeCom explains it at {page}",
+                call = self.call.name(),
+                code,
+                page = format!("{ERRCODE_PAGE}{code}")
+            ),
+            (None, Failure::WeComUnreachable) => message!("{url} does not answer in time", url),
+            (None, Failure::WeComRateLimited) => message!("WeCom refuses for now: too many calls (HTTP 429)"),
+            (None, _) => message!("{url} answers, but not as WeCom's API does", url),
+        }
+    }
+
     /// What the operator can do, in English. Never empty if WeCom returned an `errcode`.
     pub(crate) fn remedy(&self) -> String {
         self.remedy_message().to_string()

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 use wecom_gate::error::Failure;
+use wecom_sim::{Fault, FaultKind};
 
 use crate::support::browser::{CHROME, CURL, navigation};
 use crate::support::{Browser, CORP, Config, Stage, eventually};
@@ -51,13 +52,51 @@ async fn an_administrator_sees_how_things_are() {
     assert!(!page.body.contains("class=\"bad\""), "{}", page.body);
     // What does not work is shown with the reason.
     stage.nocobase.down().await;
-    eventually("the console shows it", async || admin.visit(CONSOLE).await.body.contains("unreachable"))
+    eventually("the console shows it", async || admin.visit(CONSOLE).await.body.contains("does not answer"))
         .await;
     stage.nocobase.up().await;
     stage.restart_with(|c| _ = c.set("session.redis", "redis://127.0.0.1:1")).await;
     admin.go_to(&stage.gate);
     eventually("Redis, too", async || admin.visit(CONSOLE).await.body.contains("the connection is refused"))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_work_is_in_the_readers_language() {
+    let stage = Stage::start(|c| {
+        c.set("access.admins", vec!["wecom/zhangsan"]).set("session.redis", "redis://127.0.0.1:1");
+    })
+    .await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    stage.bound("lisi");
+    stage.wecom().add_fault(Fault::new("/cgi-bin/user/get", FaultKind::Errcode(48002)));
+    assert_ne!(stage.phone("lisi").open("/admin").await.status, 200);
+    stage.nocobase.down().await;
+    for (locale, texts) in [
+        (
+            "en-US",
+            [
+                "does not answer; start NocoBase; correct upstream.nodes; check the firewall",
+                "user/get answers errcode 48002",
+                "give the app this privilege in the console",
+                "the connection is refused",
+            ],
+        ),
+        ("de-DE", ["antwortet nicht; NocoBase starten", "user/get antwortet mit errcode 48002", "Recht", "abgelehnt"]),
+        ("zh-CN", ["没有响应；启动 NocoBase", "user/get 返回 errcode 48002", "权限", "连接被拒绝"]),
+    ] {
+        admin.cookies.insert("wecom_gate_lang".to_owned(), locale.to_owned());
+        let mut page = String::new();
+        eventually("the console shows it", async || {
+            page = admin.visit(CONSOLE).await.body;
+            page.contains(texts[0])
+        })
+        .await;
+        for text in texts {
+            assert!(page.contains(text), "{text}: {page}");
+        }
+        assert!(!page.contains("<span lang=\"en\">"), "{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

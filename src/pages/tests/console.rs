@@ -11,7 +11,7 @@ use crate::pages::console::{
 use crate::pages::rendered::{CONSOLE_SCRIPT, CONSOLE_STYLE};
 
 fn state(name: &str, problem: Option<&str>) -> PartStatus {
-    PartStatus { name: name.to_owned(), problem: problem.map(str::to_owned) }
+    PartStatus { name: name.to_owned(), problem: problem.map(Message::verbatim) }
 }
 
 fn sample(text: &str) -> (Now, Refusals) {

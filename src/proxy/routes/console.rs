@@ -13,6 +13,7 @@ use crate::config::{Config, Loaded};
 use crate::decide::{ConsolePage, browser};
 use crate::error::{Failure, FailureWithCause};
 use crate::login::{By, FoundSession, log_console};
+use crate::message::{Message, message};
 use crate::metrics::Reload;
 use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
@@ -88,6 +89,7 @@ async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, 
     let loaded = Ok(Loaded { config, warnings: Vec::new(), files: Vec::new() });
     let only =
         check::Id::ALL.into_iter().filter(|id| !matches!(id, check::Id::Configuration | check::Id::Files));
+    let is_tried = member.is_some();
     let options = check::Options { member, only: only.collect(), ..check::Options::default() };
     let report = check::run(&loaded, &options, None).await.map_err(|_| Failure::Internal)?;
     let step = |step: check::Step| CheckStep {
@@ -102,7 +104,12 @@ async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, 
             check::StepOutcome::Failed => StepOutcome::Failed,
             check::StepOutcome::Skipped => StepOutcome::Skipped,
         },
-        detail: step.detail,
+        detail: match is_tried || step.id != check::Id::Member {
+            true => step.detail,
+            false => {
+                message!("see Members: the page of a member tries the sign-in, without writing anything")
+            }
+        },
         findings: step
             .findings
             .into_iter()
@@ -216,6 +223,10 @@ fn who(session: &Session) -> String {
     }
 }
 
+fn both(first: Message, second: Message) -> Message {
+    message!("{first}; {second}", first, second)
+}
+
 /// The current state, without any calls.
 fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
     let metrics = &gate.metrics.state;
@@ -223,23 +234,20 @@ fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
         name: node.name.clone(),
         problem: Some(node.state())
             .filter(|s| *s != upstream::NodeState::Healthy)
-            .map(|s| s.name().to_owned()),
+            .map(upstream::NodeState::problem),
     });
     let mut wecom: Vec<PartStatus> = gate
         .sign_ins
         .wecom()
         .map(|(entry, client)| {
-            let troubles: Vec<String> = client.troubles().into_iter().map(|(_, why)| why).collect();
-            PartStatus {
-                name: entry.to_owned(),
-                problem: (!troubles.is_empty()).then(|| troubles.join("; ")),
-            }
+            let problem = Message::joined(client.problems(), both);
+            PartStatus { name: entry.to_owned(), problem: Some(problem).filter(|p| !p.is_empty()) }
         })
         .collect();
     wecom.sort_by(|a, b| a.name.cmp(&b.name));
     let redis = gate.config.session.redis.as_ref().map(|redis| PartStatus {
         name: redis.address.clone(),
-        problem: gate.sessions.shared().and_then(|shared| shared.trouble()).map(|(_, why)| why),
+        problem: gate.sessions.shared().and_then(|shared| shared.trouble()).map(|(_, why)| why.message()),
     });
     let certificates = metrics.certificate_ends().into_iter().map(|(file, end)| {
         let end = Duration::from_secs(u64::try_from(end).unwrap_or_default());
@@ -255,7 +263,8 @@ fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
         reloads: reloads
             .map(|(what, why): (Reload, String)| PartStatus {
                 name: what.name().to_owned(),
-                problem: Some(why),
+                // An error of the configuration, in English.
+                problem: Some(Message::verbatim(why)),
             })
             .collect(),
         loaded: gate.loaded,

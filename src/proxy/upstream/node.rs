@@ -12,6 +12,7 @@ use pingora::prelude::HttpPeer;
 use super::connections::Connections;
 use crate::config;
 use crate::error::Outage;
+use crate::message::{Message, message};
 use crate::nocobase::NodeLimiter;
 use crate::proxy::lost_peers;
 
@@ -47,6 +48,27 @@ impl NodeState {
             NodeState::Unhealthy => "unhealthy",
             NodeState::Unreachable => "unreachable",
         }
+    }
+
+    /// What is wrong, and what an operator can do about it.
+    pub(crate) fn problem(self) -> Message {
+        let (first, second) = match self {
+            NodeState::Healthy => return Message::default(),
+            NodeState::Starting => {
+                (message!("is starting or stopping (HTTP 503)"), message!("wait, and check again"))
+            }
+            NodeState::Unhealthy => (
+                message!("answers, but not as NocoBase's health check does"),
+                message!(
+                    "upstream.nodes must lead to NocoBase itself, and nocobase.public_path must be its APP_PUBLIC_PATH"
+                ),
+            ),
+            NodeState::Unreachable => (
+                message!("does not answer"),
+                message!("start NocoBase; correct upstream.nodes; check the firewall"),
+            ),
+        };
+        message!("{first}; {second}", first, second)
     }
 }
 

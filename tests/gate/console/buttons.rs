@@ -82,6 +82,8 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     for step in ["wecom_secret", "nocobase_service", "nocobase_rights"] {
         assert!(page.body.contains(&format!("<code>{step}</code>")), "{step}: {}", page.body);
     }
+    // There is no command line here.
+    assert!(!page.body.contains("--member") && page.body.contains("see Members: "), "{}", page.body);
     for secret in [crate::support::APP_SECRET, nocobase_standin::SECRET] {
         assert!(!page.body.contains(secret), "{}", page.body);
     }
