@@ -61,6 +61,12 @@ impl Confirmed {
     fn is_vouched_for(self, heard_since: UnixMillis) -> bool {
         self.known_at > heard_since
     }
+
+    /// The same for a node that has read every ending since `before` when it asked Redis, and since `after` when it had the response:
+    /// if these differ, Redis may have been another one when it responded.
+    fn counts(self, before: UnixMillis, after: Option<UnixMillis>) -> bool {
+        after == Some(before) && self.is_vouched_for(before)
+    }
 }
 
 /// The names of a session's keys in Redis.
@@ -161,9 +167,7 @@ impl Shared {
                 let Some(confirmed) = confirmed.filter(|c| c.is_recent(recent, now())) else {
                     return SessionTurn::Ours(lease(None));
                 };
-                // Otherwise Redis may have been another one when it responded.
-                let still = self.ledger.heard_since() == Some(heard_since);
-                if still && confirmed.is_vouched_for(heard_since) {
+                if confirmed.counts(heard_since, self.ledger.heard_since()) {
                     return SessionTurn::ConfirmedAt(confirmed.asked_at);
                 }
                 self.say_cold(heard_since);

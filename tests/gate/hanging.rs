@@ -150,6 +150,7 @@ async fn what_changes_something_keeps_no_place_and_is_told_later() {
         assert_eq!(ask(gate.http, page_of(person)).await.status(), 200);
     }
     nocobase.hang();
+    let began = Instant::now();
     let mut writes = JoinSet::new();
     for person in &people[..PLACES] {
         let lines = format!("{}Content-Type: application/json\r\nContent-Length: 2\r\n", person.lines());
@@ -164,6 +165,8 @@ async fn what_changes_something_keeps_no_place_and_is_told_later() {
         assert!(response.body().contains("NOCOBASE_TIMEOUT"), "{}", response.body());
     }
     assert_eq!(nocobase.swallowed(), PLACES, "none was sent again");
+    // A NocoBase that was only busy for some seconds would have got the time to respond.
+    assert!(began.elapsed() >= Duration::from_secs(15), "{:?}", began.elapsed());
     nocobase.recover();
     eventually("a page", async || ask(gate.http, page_of(&people[4])).await.status() == 200).await;
 }

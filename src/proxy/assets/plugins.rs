@@ -155,6 +155,7 @@ fn format(files: &[PluginFile<'_>], public_path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nocobase::versions::Version;
 
     fn parsed(url: &str) -> Option<(&str, &str, &str)> {
         PluginFile::parse(url, "/nb/").map(|f| (f.package, f.client, f.hash))
@@ -195,6 +196,19 @@ mod tests {
         let late = [&vec![b' '; HEAD][..], script].concat();
         assert_eq!(required(&late).count(), 0);
         assert_eq!(required(b"/client-v2\"").count(), 0);
+    }
+
+    /// Its version alone shows that it is another one: the list is read again with the next page load.
+    #[tokio::test]
+    async fn another_version_of_nocobase_has_other_files() {
+        let gate = crate::proxy::test_gate::gate("");
+        let assets = gate.assets.as_ref().unwrap();
+        let about = |version| About { version: Version::parse(version), page: None };
+        assert_eq!(assets.plugins(&about("2.2.15")), None);
+        let (at, text) = (Instant::now(), "/static/plugins/ client acl=1a".into());
+        assets.kept.plugins.store(Some(Arc::new(Learned { at, about: Arc::new(about("2.2.15")), text })));
+        assert!(assets.plugins(&about("2.2.15")).is_some());
+        assert_eq!(assets.plugins(&about("2.2.16")), None);
     }
 
     #[test]

@@ -96,6 +96,16 @@ fn r18_the_name_of_a_status_depends_on_what_nocobase_was_asked_about() {
 }
 
 #[test]
+fn r16_a_confirmation_from_a_redis_that_has_been_replaced_meanwhile_does_not_count() {
+    let (confirmed, before) = (Confirmed::at(NOW), NOW.minus(Duration::from_secs(60)));
+    assert!(confirmed.counts(before, Some(before)));
+    for after in [None, Some(later(1)), Some(NOW.minus(Duration::from_secs(30)))] {
+        assert!(!confirmed.counts(before, after), "{after:?}");
+    }
+    assert!(!confirmed.counts(later(1), Some(later(1))));
+}
+
+#[test]
 fn r13_a_status_opens_under_its_own_name_only() {
     let (shared, ours) = (node(ORIGIN, 1, NOCOBASE), session());
     let key = shared.session_key(&ours);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
@@ -70,6 +70,24 @@ async fn r16_a_websocket_over_tls_passes_both_ways_and_ends_with_its_session() {
     stays.close(Some(CloseFrame { code: 4321.into(), reason: "bye".into() })).await.unwrap();
     assert_eq!(close_code(next(&mut stays).await), Some(4321));
     assert_eq!(next(&mut stays).await, None);
+}
+
+/// RFC 8446, 6.1: without it, the browser cannot tell the end from a connection that somebody has cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn r30_a_tunnel_over_tls_ends_with_close_notify() {
+    let (setup, gate) = gate().await;
+    let member = setup.visitor();
+    let mut line = setup.line(&gate, true).await;
+    let headers = format!("{}Origin: https://{HOST}\r\n", member.cookie_line());
+    line.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+    line.flush().await.unwrap();
+    assert_eq!(read_response(&mut line).await.status(), 101);
+    let headers = format!("{}Content-Length: 0\r\n", member.lines());
+    let sign_out = request("POST", "/api/auth:signOut", &headers);
+    assert_eq!(setup.send_raw_over(&gate, true, sign_out).await.status(), 200);
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, line.read_to_end(&mut rest)).await.expect("the end");
+    assert!(end.is_ok(), "{end:?} after {rest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,14 +25,7 @@ async fn serve(first: &[u8]) -> Served {
 
 /// The same, of a session.
 async fn serve_session(first: &[u8], session: Option<Attached>) -> Served {
-    // So small that NocoBase's end takes a part of a piece at times.
-    let (listener, near) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
-    listener.set_recv_buffer_size(ROOM).unwrap();
-    near.set_send_buffer_size(ROOM).unwrap();
-    listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = listener.listen(1).unwrap();
-    let near = near.connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut nocobase = listener.accept().await.unwrap().0;
+    let (near, mut nocobase) = connected().await;
     if !first.is_empty() {
         nocobase.write_all(first).await.unwrap();
         near.readable().await.unwrap();
@@ -46,6 +39,28 @@ async fn serve_session(first: &[u8], session: Option<Attached>) -> Served {
         (end, ctx.body_in, ctx.body_out)
     });
     Served { page, nocobase, end }
+}
+
+/// A connection to NocoBase with buffers so small that it takes a part of a piece at times; and NocoBase's end of it.
+async fn connected() -> (TcpStream, TcpStream) {
+    let (listener, near) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+    listener.set_recv_buffer_size(ROOM).unwrap();
+    near.set_send_buffer_size(ROOM).unwrap();
+    listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = listener.listen(1).unwrap();
+    let near = near.connect(listener.local_addr().unwrap()).await.unwrap();
+    (near, listener.accept().await.unwrap().0)
+}
+
+/// A session's open stream, as the tunnel has it, and as it is ended.
+fn of_session() -> (Attached, Arc<OpenStream>) {
+    let (entry, corp_id, userid) = ("wecom".into(), "ww1".into(), "zhangsan".into());
+    let member = Member { entry, corp_id, userid, name: String::new(), user_id: 1 };
+    let session = Arc::new(Session::begin(member, UnixMillis(1)).unwrap());
+    let cache = SessionCache::new(PATIENCE);
+    let seen = cache.insert_checked(&session, UnixMillis(1));
+    let stream = OpenStream::new(session, Vec::new(), 0);
+    (cache.attach(&seen, stream.clone()), stream)
 }
 
 fn bytes(many: usize, seed: usize) -> Vec<u8> {
@@ -85,13 +100,7 @@ async fn all_bytes_pass_in_both_directions_in_order() {
 /// sending.
 #[tokio::test]
 async fn r32_nothing_of_the_page_passes_after_the_end() {
-    let (entry, corp_id, userid) = ("wecom".into(), "ww1".into(), "zhangsan".into());
-    let member = Member { entry, corp_id, userid, name: String::new(), user_id: 1 };
-    let session = Arc::new(Session::begin(member, UnixMillis(1)).unwrap());
-    let cache = SessionCache::new(PATIENCE);
-    let seen = cache.insert_checked(&session, UnixMillis(1));
-    let stream = OpenStream::new(session, Vec::new(), 0);
-    let attached = cache.attach(&seen, stream.clone());
+    let (attached, stream) = of_session();
     let Served { mut page, mut nocobase, end } = serve_session(b"", Some(attached)).await;
     page.write_all(b"before").await.unwrap();
     let mut read = vec![0; 6];
@@ -101,6 +110,45 @@ async fn r32_nothing_of_the_page_passes_after_the_end() {
     page.shutdown().await.unwrap();
     tokio::time::timeout(PATIENCE, nocobase.read_to_end(&mut read)).await.unwrap().unwrap();
     assert_eq!((read.as_slice(), end.await.unwrap()), (&b"before"[..], (Ok(()), 11, 0)));
+}
+
+/// A piece that has been read before, because NocoBase took nothing more, does not reach it later.
+#[tokio::test]
+async fn r32_what_waits_for_nocobase_when_the_session_ends_is_dropped() {
+    let ((attached, stream), (near, mut nocobase)) = (of_session(), connected().await);
+    let (mut page, client) = duplex(2 * PIECE);
+    let mut ctx = Context::new(&gate(""));
+    ctx.stream = Some(attached);
+    let mut pipe = Pipe::new(Box::new(client), Tunnel::established(near), WRITE_TIMEOUT);
+    let sends = tokio::spawn(async move { page.write_all(&bytes(8_000_000, 3)).await });
+    let mut once = async |pipe: &mut Pipe| {
+        poll_fn(|task| Poll::Ready(pipe.poll(task, &mut ctx).is_pending())).await;
+        tokio::task::yield_now().await;
+        ctx.body_in
+    };
+    let read = loop {
+        let read = once(&mut pipe).await;
+        assert!(read < 8_000_000, "NocoBase takes everything");
+        if !pipe.to_node.is_empty() {
+            break read;
+        }
+    };
+    let passed = read - pipe.to_node.len() as u64;
+    stream.end();
+    let mut received = Vec::new();
+    let rest = async {
+        while !pipe.to_node.is_empty() {
+            let mut room = [0; PIECE];
+            received
+                .extend(nocobase.try_read(&mut room).map(|read| room[..read].to_vec()).unwrap_or_default());
+            once(&mut pipe).await;
+        }
+        drop(pipe);
+        nocobase.read_to_end(&mut received).await.unwrap();
+    };
+    tokio::time::timeout(PATIENCE, rest).await.unwrap();
+    assert_eq!(received.len() as u64, passed);
+    sends.abort();
 }
 
 #[tokio::test]

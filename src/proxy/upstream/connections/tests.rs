@@ -120,3 +120,23 @@ async fn threads_use_each_others_connections() {
     let found = std::thread::scope(|s| s.spawn(|| stage.kept.take().is_some()).join().unwrap());
     assert!(found);
 }
+
+/// A machine that drops packets, or a process that hangs and whose queue is full.
+#[tokio::test]
+async fn a_node_that_accepts_nothing_is_given_up_in_time() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut queued = Vec::new();
+    let given_up = async {
+        loop {
+            match open(address, S / 2).await {
+                Ok(stream) => queued.push(stream),
+                Err(error) => return error,
+            }
+        }
+    };
+    let error = tokio::time::timeout(30 * S, given_up).await.unwrap();
+    assert_eq!(*error.etype(), ConnectTimedout);
+}
