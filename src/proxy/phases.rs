@@ -5,6 +5,7 @@ mod errors;
 mod exchange;
 mod limits;
 mod node;
+mod pipe;
 mod place;
 mod response;
 mod retry;

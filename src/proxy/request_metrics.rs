@@ -38,15 +38,8 @@ pub(super) fn upstream_failed(gate: &Gate, ctx: &Context) {
 pub(super) fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &mut Context) {
     let now = Instant::now();
     let status = downstream.response_written().map_or(0, |r| r.status.as_u16());
-    let outcome = match ctx.failure {
-        Some(failure) if failure.response().status >= 500 => RequestOutcome::Failed,
-        Some(_) => RequestOutcome::Refused,
-        None if error.is_some() && ctx.tunnel.is_none() => RequestOutcome::Aborted,
-        None if ctx.answered_at.is_some() => RequestOutcome::NocoBase,
-        None => RequestOutcome::Gate,
-    };
     gate.metrics.requests.record(&RequestRecord {
-        outcome,
+        outcome: outcome(error.is_some(), ctx),
         status,
         failure: ctx.failure,
         total: now.saturating_duration_since(ctx.started),
@@ -62,10 +55,19 @@ pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
     without_pingora(gate, RequestOutcome::Aborted, ctx);
 }
 
-/// A WebSocket that went on without Pingora has ended.
-pub(super) fn tunnel_ended(gate: &Gate, ctx: &mut Context) {
-    let outcome = if ctx.failure.is_some() { RequestOutcome::Failed } else { RequestOutcome::NocoBase };
-    without_pingora(gate, outcome, ctx);
+/// A WebSocket or an event stream that went on without Pingora has ended; whether with an error.
+pub(super) fn done_without_pingora(gate: &Gate, is_error: bool, ctx: &mut Context) {
+    without_pingora(gate, outcome(is_error, ctx), ctx);
+}
+
+fn outcome(is_error: bool, ctx: &Context) -> RequestOutcome {
+    match ctx.failure {
+        Some(failure) if failure.response().status >= 500 => RequestOutcome::Failed,
+        Some(_) => RequestOutcome::Refused,
+        None if is_error && ctx.tunnel.is_none() => RequestOutcome::Aborted,
+        None if ctx.answered_at.is_some() => RequestOutcome::NocoBase,
+        None => RequestOutcome::Gate,
+    }
 }
 
 fn without_pingora(gate: &Gate, outcome: RequestOutcome, ctx: &mut Context) {

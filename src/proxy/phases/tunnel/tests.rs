@@ -1,6 +1,7 @@
-use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::*;
 use crate::proxy::test_gate::gate;
@@ -204,11 +205,29 @@ async fn a_page_that_reads_now_and_then_is_waited_for_each_time() {
     drop(page);
 }
 
+/// However much there is for it: the limit is for each piece.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_never_catches_up_is_waited_for_as_long_as_it_reads() {
+    let all = bytes(60_000, 8);
+    let Served { mut page, mut nocobase, end } = serve(&all).await;
+    nocobase.shutdown().await.unwrap();
+    let mut received = Vec::new();
+    for _ in 0..all.len() / 1000 {
+        // A piece takes 16 of these.
+        tokio::time::sleep(WRITE_TIMEOUT / 20).await;
+        let mut read = vec![0; 1000];
+        page.read_exact(&mut read).await.unwrap();
+        received.append(&mut read);
+    }
+    assert!(received == all);
+    assert_eq!(end.await.unwrap(), (Ok(()), 0, all.len() as u64));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_that_reads_nothing_is_not_waited_for_longer_than_the_limit() {
     let Served { page, nocobase, end } = serve(&bytes(50_000, 4)).await;
     let began = Instant::now();
-    assert_eq!(end.await.unwrap().0, Err(Fault::Stuck));
+    assert_eq!(end.await.unwrap().0, Err(pipe::Fault::Stuck.into()));
     assert_eq!(began.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
     drop((page, nocobase));
 }
@@ -219,7 +238,7 @@ async fn a_tunnel_may_be_silent_for_an_hour_after_its_last_byte() {
     let began = Instant::now();
     tokio::time::sleep(SILENCE / 2).await;
     page.write_all(b"x").await.unwrap();
-    assert_eq!(end.await.unwrap().0, Err(Fault::Silent));
+    assert_eq!(end.await.unwrap().0, Err(pipe::Fault::Silent.into()));
     assert_eq!(began.elapsed().as_secs(), (SILENCE + SILENCE / 2).as_secs());
     drop((page, nocobase));
 }
