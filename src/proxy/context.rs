@@ -15,6 +15,7 @@ use super::request::credential::TokenSwap;
 use super::rewrite::body_coder::BodyCoder;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
+use super::upstream::event_stream::EventStream;
 use super::upstream::tunnel::NodeEnd;
 use super::upstream::{AttemptedNodes, Place, Upload};
 use crate::audit::Source;
@@ -111,6 +112,8 @@ pub(super) struct Context {
     pub tunnel_close: watch::Sender<Option<&'static [u8]>>,
     /// A WebSocket's connection to NocoBase.
     pub node_end: Option<NodeEnd>,
+    /// An event stream, once it goes on without Pingora.
+    pub events: Option<Box<EventStream>>,
     /// Its place among the requests to NocoBase.
     pub place: Option<Place>,
     in_flight: Option<InFlight>,
@@ -164,6 +167,7 @@ impl Context {
             tunnel: None,
             tunnel_close: watch::Sender::new(None),
             node_end: None,
+            events: None,
             place: None,
             in_flight: Some(InFlight::new(&gate.in_flight)),
         }
@@ -190,6 +194,11 @@ impl Context {
             (None, Some(Identity::Token)) => Turn { class: Class::In, who: Who::at(self.client) },
             (None, _) => Turn { class: Class::New, who: Who::at(self.client) },
         }
+    }
+
+    /// Is the body of the response changed or read on its way?
+    pub(super) fn looks_at_body(&self) -> bool {
+        self.injector.is_some() || self.body_coder.is_some() || self.error_code_reader.is_some()
     }
 
     /// A tunnel may stay open for days: stopping does not wait for it.

@@ -2,6 +2,7 @@
 //! for other requests `exchange` does what Pingora would do between `proxy_upstream_filter` and `logging`.
 
 mod errors;
+mod events;
 mod exchange;
 mod limits;
 mod node;
@@ -47,7 +48,10 @@ impl Drop for Carried {
         if !self.logged && connection::is_handed_over() {
             let gate = self.gate.clone();
             let ctx = std::mem::replace(&mut self.ctx, Context::new(&gate));
-            connection::carry_on(|client| Box::pin(tunnel::run(client, gate, ctx)));
+            connection::carry_on(|client| match ctx.events.is_some() {
+                true => Box::pin(events::run(client, gate, ctx)),
+                false => Box::pin(tunnel::run(client, gate, ctx)),
+            });
             return;
         }
         // Cancelled from outside (`connection::session_end`): Pingora's last phase was not reached.

@@ -20,6 +20,7 @@ mod console;
 mod crowd;
 mod distance;
 mod entries;
+mod event_streams;
 mod events;
 mod forward_auth;
 mod hanging;

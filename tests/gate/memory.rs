@@ -49,10 +49,10 @@ async fn websocket(gate: &Process, setup: &Setup) -> TcpStream {
     stream
 }
 
-/// With a session of its own, like [`websocket`].
+/// With a session of its own, like [`websocket`]. Browsers send this `Accept`.
 async fn event_stream(gate: &Process, setup: &Setup) -> TcpStream {
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
-    let lines = setup.visitor().cookie_line();
+    let lines = format!("{}Accept: text/event-stream\r\n", setup.visitor().cookie_line());
     stream.write_all(get("/events", &lines).as_bytes()).await.unwrap();
     let mut received = Vec::new();
     while !received.ends_with(b"data: 0\n\r\n") {
@@ -137,6 +137,34 @@ async fn memory_of_an_open_websocket_is_small() {
         assert_eq!(back, hello);
     }
     assert_eq!(upstream.recorded().tunnelled.len(), open.len() * hello.len());
+}
+
+/// Nor is an event stream. Events still pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_an_open_event_stream_is_small() {
+    const CROWD: usize = 400;
+    let (upstream, setup, gate) = stage().await;
+    let (handed, mut nodes) = tokio::sync::mpsc::unbounded_channel();
+    upstream.recorded().responses.insert("/events".to_owned(), EVENTS.to_vec());
+    upstream.recorded().handed.insert("/events".to_owned(), handed);
+    let mut open = Vec::new();
+    let mut next = async || (event_stream(&gate, &setup).await, nodes.recv().await.unwrap());
+    // What the first ones need is kept for others.
+    for _ in 0..50 {
+        open.push(next().await);
+    }
+    let before = gate.rss_kib();
+    for _ in 0..CROWD {
+        open.push(next().await);
+    }
+    let each = (gate.rss_kib() - before) as f64 / CROWD as f64;
+    assert!(each < 20.0, "{each:.1} KiB each");
+    for (stream, node) in &mut open {
+        node.write_all(b"8\r\ndata: 1\n\r\n").await.unwrap();
+        let mut event = vec![0; 13];
+        stream.read_exact(&mut event).await.unwrap();
+        assert_eq!(event, b"8\r\ndata: 1\n\r\n");
+    }
 }
 
 /// The allocator gives memory back by itself, not only when there is more work.

@@ -1,9 +1,10 @@
-//! Takes an established WebSocket from Pingora.
+//! Takes an established WebSocket, or an event stream, from Pingora.
 //!
-//! Pingora keeps the state of a whole request, about 50 KiB, for as long as a tunnel is open, which may be days. So once the client has
-//! the 101, the request is dropped, and `phases::tunnel` carries on with its connections.
+//! Pingora keeps the state of a whole request, about 50 KiB, for as long as it lasts, which may be days. So once the client has
+//! the head, the request is dropped, and `phases::tunnel` or `phases::events` carries on with its connections.
 //!
-//! When that may happen is for the phases to decide (`phases::upgrade`): nothing that has been read may be left in Pingora's buffers.
+//! When that may happen is for the phases to decide (`phases::upgrade`, `phases::events`): nothing that is still needed may be left in
+//! Pingora's buffers.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -2,8 +2,8 @@
 //! calls no hook, so the whole request is cancelled from outside. The client sees that the response is incomplete: the connection
 //! is closed, or over HTTP/2 the stream is reset.
 //!
-//! It also ends the wait for a hanging node (`response_wait`), for the same reason, and the request of a WebSocket that is established
-//! (`handover`): what remains of that ends with the session too.
+//! It also ends the wait for a hanging node (`response_wait`), for the same reason, and the request of a WebSocket or an event stream that is
+//! open (`handover`): what remains of that ends with the session too.
 //!
 //! A WebSocket gets a Close frame first, from the connection to NocoBase (`upstream::tunnel`); here it only gets the time for it.
 
@@ -46,7 +46,7 @@ struct Bond {
     wait: Mutex<Option<ResponseWait>>,
     /// Its connection is one of the reserve.
     reserve: bool,
-    /// What remains of it once it is a tunnel.
+    /// What remains of it once it goes on without Pingora.
     handover: Handover,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn can_hand_over() -> bool {
     REQUEST.try_with(|_| ()).is_ok()
 }
 
-/// The client has the 101: from here on Pingora is not needed. To be called while the request is polled, which is then dropped.
+/// The client has the head: from here on Pingora is not needed. To be called while the request is polled, which is then dropped.
 pub(super) fn hand_over() {
     let _ = REQUEST.try_with(|bond| bond.handover.set_due());
 }
@@ -135,19 +135,19 @@ pub(crate) fn is_reserve() -> bool {
     REQUEST.try_with(|bond| bond.reserve).unwrap_or(false)
 }
 
-/// Runs the request, and what remains of it once it is a tunnel; `None` once what it depends on has ended.
+/// Runs the request, and what remains of it without Pingora; `None` once what it depends on has ended.
 async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
     let (wait, handover) = (Mutex::new(None), Handover::default());
     let bond = Arc::new(Bond { on: OnceLock::new(), wait, reserve, handover });
     let done = {
         let mut request = pin!(REQUEST.scope(bond.clone(), request));
-        let until_tunnel = poll_fn(|cx| match request.as_mut().poll(cx) {
+        let until_handover = poll_fn(|cx| match request.as_mut().poll(cx) {
             Poll::Pending if bond.handover.is_due() => Poll::Ready(None),
             polled => polled.map(Some),
         });
         tokio::select! {
             biased;
-            done = until_tunnel => done,
+            done = until_handover => done,
             () = bond.broken() => Some(None),
             never = bond.waits() => match never {},
         }

@@ -15,10 +15,12 @@ use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::Session;
 
-use super::{limits, node, place, response, retry};
+use super::{events, limits, node, place, response, retry};
 use crate::proxy::context::Context;
 use crate::proxy::forward;
 use crate::proxy::gate::Gate;
+use crate::proxy::upstream::event_stream::EventStream;
+use crate::proxy::upstream::head_first::HeadFirst;
 
 /// Most attempts: a request may meet every node once, and connections that have just been closed before that.
 const MAX_ATTEMPTS: usize = 64;
@@ -51,10 +53,14 @@ async fn attempt(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Resul
         Ok(connected) => connected,
         Err(e) => return Err(retry::after_no_connection(gate, e.into_up(), ctx)),
     };
-    let mut server = HttpSession::new(connection);
+    let may_be_events = events::are_asked_for(session);
+    let mut server = HttpSession::new(match may_be_events {
+        true => Box::new(HeadFirst::new(connection)),
+        false => connection,
+    });
     server.read_timeout = Some(gate.config.upstream.read_timeout);
     server.write_timeout = Some(gate.config.upstream.read_timeout);
-    let done = exchange(gate, session, ctx, server, node).await;
+    let done = exchange(gate, session, ctx, server, node, may_be_events).await;
     done.map_err(|e| retry::after_error(gate, session, e, ctx, is_reused))
 }
 
@@ -64,6 +70,7 @@ async fn exchange(
     ctx: &mut Context,
     mut server: HttpSession,
     node: usize,
+    may_be_events: bool,
 ) -> Result<()> {
     let request = forward::request::build(gate, session, ctx)?;
     server.write_request_header(Box::new(request)).await.map_err(|e| e.into_up())?;
@@ -72,6 +79,15 @@ async fn exchange(
     let last = loop {
         let hangs = ctx.answered_at.is_none().then_some(hangs.as_mut());
         let task = next(session, &mut server, hangs).await.map_err(|e| unsent.take().unwrap_or(e))?;
+        if may_be_events && unsent.is_none() && is_alone(&task, &server) {
+            let is_last = !is_informational(&task);
+            let head = changed(gate, session, ctx, task)?;
+            if is_last && events::hand_over(session, ctx) {
+                return Box::pin(events::begin(session, ctx, server, head)).await;
+            }
+            session.write_response_tasks(vec![head]).await?;
+            continue;
+        }
         let tasks = pieces(gate, session, ctx, &mut server, task)?;
         if tasks.last().is_none_or(HttpTask::is_end) {
             break tasks;
@@ -81,7 +97,7 @@ async fn exchange(
     // If NocoBase has responded without having read the whole body, what it reads next is the rest.
     if unsent.is_none() {
         // Before the client has the response: it may send its next request at once.
-        keep(gate, server, node).await;
+        keep(gate, server, node, may_be_events).await;
     }
     session.write_response_tasks(last).await?;
     if session.as_mut().finish_body().await.is_err() {
@@ -91,9 +107,13 @@ async fn exchange(
 }
 
 /// Keeps the connection to the node, unless the response says, or shows, that it cannot be used again.
-async fn keep(gate: &Gate, mut server: HttpSession, node: usize) {
+async fn keep(gate: &Gate, mut server: HttpSession, node: usize, may_be_events: bool) {
     server.respect_keepalive();
-    if let Some(connection) = server.reuse().await {
+    let mut connection = server.reuse().await;
+    if may_be_events {
+        connection = connection.and_then(HeadFirst::unwrap);
+    }
+    if let Some(connection) = connection {
         gate.upstreams.keep(node, connection, gate.places.idle());
     }
 }
@@ -139,6 +159,15 @@ async fn next(
         }),
         () = hung => Err(Error::explain(ConnectionClosed, "the node hangs").into_up()),
     }
+}
+
+/// Is this the head of an event stream, or one that may be followed by such a head?
+fn is_alone(task: &HttpTask, server: &HttpSession) -> bool {
+    is_informational(task) || matches!(task, HttpTask::Header(_, false)) && EventStream::is_one(server)
+}
+
+fn is_informational(task: &HttpTask) -> bool {
+    matches!(task, HttpTask::Header(head, _) if head.status.is_informational())
 }
 
 /// This piece and those that have arrived with it, as the client gets them.

@@ -1,4 +1,4 @@
-//! What WebSockets and event streams have in common once they go on without Pingora: a client that is written to only
+//! What WebSockets (`tunnel`) and event streams (`events`) have in common once they go on without Pingora: a client that is written to only
 //! as fast as it reads, a time limit for silence, and the record at the end. Nothing here holds a buffer while nothing passes.
 
 use std::future::Future as _;

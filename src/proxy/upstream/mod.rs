@@ -5,7 +5,10 @@
 //! tried: a wrong check must not cause an outage. Only a node that hangs, and has not responded to any request since its check
 //! began, gets nothing (`nocobase::concurrency`, which also limits the requests to each node).
 
+mod chunks;
 mod connections;
+pub(crate) mod event_stream;
+pub(crate) mod head_first;
 mod health;
 mod node;
 mod places;

@@ -45,6 +45,16 @@ async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Process
     (upstream, setup, gate)
 }
 
+/// The request, as a browser sends it.
+fn asks(path: &str, visitor: &Visitor) -> String {
+    let headers = format!("{}Origin: http://gate.test\r\n", visitor.cookie_line());
+    match path {
+        "/ws" => upgrade(path, &headers),
+        _ if path.ends_with("events") => get(path, &format!("{headers}Accept: text/event-stream\r\n")),
+        _ => get(path, &headers),
+    }
+}
+
 struct Open {
     path: &'static str,
     stream: TcpStream,
@@ -62,8 +72,7 @@ impl Open {
         let (path, first) = kind;
         let before = upstream.recorded().requests.len();
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
-        let headers = format!("{}Origin: http://gate.test\r\n", visitor.cookie_line());
-        let bytes = if path == "/ws" { upgrade(path, &headers) } else { get(path, &headers) };
+        let bytes = asks(path, visitor);
         stream.write_all(bytes.as_bytes()).await.unwrap();
         eventually("NocoBase has the request", async || upstream.recorded().requests.len() > before).await;
         let mut received = Vec::new();
@@ -184,7 +193,8 @@ async fn r32_streams_are_checked_by_themselves() {
 async fn r32_streams_of_a_member_who_has_left_end() {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
     let phone = stage.signed_in("zhangsan").await;
-    let mut events = phone.request(Method::GET, "/sse/open").send().await.unwrap();
+    let events = phone.request(Method::GET, "/sse/open").header("accept", "text/event-stream");
+    let mut events = events.send().await.unwrap();
     assert_eq!(events.chunk().await.unwrap().unwrap(), "data: 0\n\n");
     assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
     let end = tokio::time::timeout(secs(30), events.chunk()).await.expect("the stream stays open");
@@ -249,9 +259,7 @@ async fn r32_busy_streams_end_too() {
     let mut streams = Vec::new();
     for path in ["/ws", "/events"] {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
-        let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
-        let bytes = if path == "/ws" { upgrade(path, &headers) } else { get(path, &headers) };
-        stream.write_all(bytes.as_bytes()).await.unwrap();
+        stream.write_all(asks(path, &member).as_bytes()).await.unwrap();
         let mut received = Vec::new();
         assert!(stream.read_buf(&mut received).await.unwrap() > 0);
         streams.push((path, stream, received));

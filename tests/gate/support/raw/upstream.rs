@@ -9,6 +9,7 @@ use nocobase_standin::{ABOUT, HEALTH};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::SWITCH;
 use crate::support::eventually;
@@ -54,6 +55,8 @@ pub struct Recorded {
     pub endless: HashMap<String, Vec<u8>>,
     /// Responses (keys as in `responses`) after which the connection is closed.
     pub closing: HashSet<String>,
+    /// Gets the connection after the response of a path, to send the rest of it.
+    pub handed: HashMap<String, UnboundedSender<TcpStream>>,
     /// How often `endless` has been sent.
     pub repeated: usize,
     /// `auth:check` responds that the session has ended.
@@ -188,6 +191,11 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             return;
         }
         if closes {
+            return;
+        }
+        let handed = recorded.lock().handed.get(&path).cloned();
+        if let Some(handed) = handed {
+            let _ = handed.send(stream);
             return;
         }
         if let Some(piece) = endless {
