@@ -82,7 +82,15 @@ async fn what_does_not_work_is_in_the_readers_language() {
                 "the connection is refused",
             ],
         ),
-        ("de-DE", ["antwortet nicht; NocoBase starten", "user/get antwortet mit errcode 48002", "Recht", "abgelehnt"]),
+        (
+            "de-DE",
+            [
+                "antwortet nicht; NocoBase starten",
+                "user/get antwortet mit errcode 48002",
+                "Recht",
+                "abgelehnt",
+            ],
+        ),
         ("zh-CN", ["没有响应；启动 NocoBase", "user/get 返回 errcode 48002", "权限", "连接被拒绝"]),
     ] {
         admin.cookies.insert("wecom_gate_lang".to_owned(), locale.to_owned());
