@@ -107,15 +107,21 @@ pub(super) fn console(body: String, language: String) -> Rendered {
 }
 
 /// For everything that is not a page load: in NocoBase's error format, so that its page and its client libraries understand it.
-/// `login` is the sign-in address, if signing in would help.
-pub(crate) fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
+/// `login` is the sign-in address, if signing in would help; `retry_after` is in place of the failure's own.
+pub(crate) fn json_error(
+    failure: Failure,
+    message: &str,
+    login: Option<&str>,
+    retry_after: Option<u32>,
+) -> Rendered {
     let response = failure.response();
     let mut headers = vec![
         ("Content-Type", "application/json; charset=utf-8".to_owned()),
         ("Cache-Control", "no-store".to_owned()),
         ("X-Content-Type-Options", "nosniff".to_owned()),
     ];
-    headers.extend(response.retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
+    let retry_after = retry_after.or(response.retry_after);
+    headers.extend(retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
     headers.extend(login.map(|address| (LOGIN_HEADER, address.to_owned())));
     let body = json!({ "errors": [{ "message": message, "code": response.code }] }).to_string();
     Rendered { status: response.status, body, headers }

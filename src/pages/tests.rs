@@ -141,6 +141,11 @@ fn waiting_pages_continue_by_themselves() {
     assert!(again.contains("content=\"5;url=/wecom-gate/login?rd=%2Fadmin%2Forders%3Fid%3D1\""), "{again}");
     waiting.retry = None;
     assert!(render(&waiting).body.contains("<meta http-equiv=\"refresh\" content=\"5\">"));
+    waiting.retry_after = Some(2);
+    let sooner = render(&waiting);
+    assert_eq!(sooner.header("retry-after"), Some("2"));
+    assert!(sooner.body.contains("<meta http-equiv=\"refresh\" content=\"2\">"));
+    waiting.retry_after = None;
     waiting.retry = Some("//evil.example");
     assert!(render(&waiting).body.contains("<meta http-equiv=\"refresh\" content=\"5\">"));
 }

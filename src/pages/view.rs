@@ -58,6 +58,8 @@ pub(crate) struct View<'a> {
     pub now: SystemTime,
     /// Path that tries again, mostly `/wecom-gate/login?rd=...`.
     pub retry: Option<&'a str>,
+    /// In place of the failure's own `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
     /// Path of the start page.
     pub home: &'a str,
     /// Whole address to open in WeCom, shown as text.
@@ -87,6 +89,7 @@ impl<'a> View<'a> {
             request_id,
             now,
             retry: None,
+            retry_after: None,
             home: "/",
             link: None,
             entries: &[],
@@ -108,7 +111,9 @@ pub(crate) fn message(failure: Failure, lang: Lang, appearance: &Appearance) -> 
 /// Makes the page. The status is the failure's, 200 for pages that are not about a failure.
 pub(crate) fn render(view: &View<'_>) -> Rendered {
     let (status, retry_after) = match view.page {
-        Page::Failure(failure) => (failure.response().status, failure.response().retry_after),
+        Page::Failure(failure) => {
+            (failure.response().status, view.retry_after.or(failure.response().retry_after))
+        }
         _ => (200, None),
     };
     let page = PageTemplate::of(view, retry_after);

@@ -139,3 +139,46 @@ async fn a_client_without_a_place_gets_retry_after() {
     assert_eq!(read_response(&mut stream).await.status(), 200);
     holds.abort();
 }
+
+/// Told the same, they would come back all at once, and most of them in vain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_without_a_place_come_back_one_after_another() {
+    const FIRST: u64 = 12;
+    const PEOPLE: u64 = 120;
+    let (nocobase, setup, gate) = stage(PEOPLE, |setup| setup.set("upstream.max_requests", 2)).await;
+    nocobase.capacity(2, Duration::from_millis(300));
+    // From these the gate knows how long it takes.
+    for n in 1..=FIRST {
+        assert_eq!(
+            page(gate.http, &setup.visitor_number(n).cookie_line(), Duration::from_secs(30)).await,
+            200
+        );
+    }
+    let crowd: Vec<_> = (FIRST + 1..=PEOPLE)
+        .map(|n| {
+            let (gate, cookie) = (gate.http, setup.visitor_number(n).cookie_line());
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(gate).await.unwrap();
+                let lines = format!("{cookie}{NAVIGATION}Connection: close\r\n");
+                stream.write_all(get("/admin", &lines).as_bytes()).await.unwrap();
+                let response = read_response(&mut stream).await;
+                response.header("retry-after").map(|seconds| {
+                    let seconds: u64 = seconds.parse().unwrap();
+                    let refresh = format!("http-equiv=\"refresh\" content=\"{seconds};");
+                    assert!(response.body().contains(&refresh), "{seconds}: {}", response.body());
+                    seconds
+                })
+            })
+        })
+        .collect();
+    let mut told = std::collections::BTreeMap::new();
+    for person in crowd {
+        if let Some(seconds) = person.await.unwrap() {
+            *told.entry(seconds).or_insert(0) += 1;
+        }
+    }
+    // NocoBase does seven a second; twice as many are told each second, and those who are left over the last.
+    println!("{told:?}");
+    assert!(told.len() >= 4 && told.keys().all(|seconds| (1..=6).contains(seconds)), "{told:?}");
+    assert!(told.range(..6).all(|(_, many)| *many <= 30), "{told:?}");
+}

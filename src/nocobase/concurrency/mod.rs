@@ -5,6 +5,7 @@
 //! - `limit`: how many at once, derived from the latency (plain data)
 //! - `places`: how many slots are taken (plain data)
 //! - `queue`: which is next (plain data)
+//! - `returns`: when those who are refused come back (plain data)
 //! - `window`: the responses since the limit was last adapted
 //! - `silence`: how long the node has not responded
 //! - `node_limiter`: these applied to one node
@@ -15,6 +16,7 @@ mod limit;
 mod node_limiter;
 mod places;
 mod queue;
+mod returns;
 mod silence;
 mod window;
 

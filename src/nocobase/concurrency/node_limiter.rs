@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::limit::{AdaptiveLimit, kind};
-use super::places::{Place, Places};
-use super::queue::{Class, LONGEST_ESTIMATE, Turn, WaitQueue};
+use super::places::{self, Place, Places};
+use super::queue::{Class, LONGEST_ESTIMATE_NEW, Turn, WaitQueue};
+use super::returns::Returns;
 use super::silence::Silence;
 use super::window::Window;
 use crate::config::MaxRequests;
@@ -51,6 +52,7 @@ pub(crate) struct NodeLimiter {
     silence: Silence,
     state: Mutex<QueueState>,
     window: Window,
+    returns: Mutex<Returns>,
     /// Microseconds after `began`.
     last_response: AtomicU64,
     began: Instant,
@@ -68,6 +70,7 @@ impl NodeLimiter {
             silence: Silence::default(),
             state: Mutex::new(QueueState { queue: WaitQueue::new(), adaptive: None, next_id: 0 }),
             window: Window::default(),
+            returns: Mutex::default(),
             last_response: AtomicU64::new(0),
             began: Instant::now(),
             counts,
@@ -162,9 +165,9 @@ impl NodeLimiter {
             return Ok(Permit::new(self, self.places.take_more()));
         }
         if let Some(permit) = self.try_enter(turn) {
-            return Ok(permit);
+            return Ok(permit.of(turn));
         }
-        let result = Box::pin(self.wait(turn)).await;
+        let result = Box::pin(self.wait(turn)).await.map(|permit| permit.of(turn));
         if result.is_err()
             && let Some(counts) = &self.counts
         {
@@ -190,7 +193,8 @@ impl NodeLimiter {
             if self.away.load(Ordering::SeqCst) {
                 return Err(NoPlace::Away);
             }
-            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > turn.longest_estimate() {
+            let ahead = state.queue.ahead(turn.class, turn.who);
+            if self.time_for(ahead + 1, turn.class) > turn.longest_estimate() {
                 return Err(NoPlace::Crowded);
             }
             let id = state.next_id;
@@ -211,10 +215,32 @@ impl NodeLimiter {
         result
     }
 
-    /// How long this many requests take, as far as known.
-    fn time_for(&self, requests: usize) -> Duration {
-        let rounds = requests.div_ceil(self.soon.load(Ordering::Relaxed).max(1));
-        self.window.mean().saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+    /// How long this many requests take before one of this class, as far as known.
+    fn time_for(&self, requests: usize, class: Class) -> Duration {
+        let soon = self.soon.load(Ordering::Relaxed);
+        let (slots, mean) = match class {
+            Class::New => (places::for_newcomers(soon), self.window.newcomers_mean()),
+            Class::In | Class::SignIn | Class::Urgent => (soon, self.window.mean()),
+        };
+        mean.saturating_mul(u32::try_from(requests.div_ceil(slots.max(1))).unwrap_or(u32::MAX))
+    }
+
+    /// How many newcomers get a slot in a second; `None`: unknown.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn newcomers_rate(&self) -> Option<f64> {
+        let mean = self.window.newcomers_mean().as_secs_f64();
+        let slots = places::for_newcomers(self.soon.load(Ordering::Relaxed));
+        (mean > 0.0).then(|| slots.max(1) as f64 / mean)
+    }
+
+    /// In how many seconds a request that is refused now is best sent again.
+    pub(crate) fn next_return(&self) -> u32 {
+        self.returns.lock().next(self.began.elapsed().as_secs(), self.newcomers_rate())
+    }
+
+    /// The same for a client that is told so, and is expected then.
+    pub(crate) fn book_return(&self) -> u32 {
+        self.returns.lock().book(self.began.elapsed().as_secs(), self.newcomers_rate())
     }
 
     /// Gives the free slots to waiting requests.
@@ -253,11 +279,11 @@ impl NodeLimiter {
     }
 
     /// A request of this kind got its response after so long.
-    fn responded(self: &Arc<Self>, kind: usize, took: Duration) {
+    fn responded(self: &Arc<Self>, kind: usize, is_newcomer: bool, took: Duration) {
         let now = micros(self.began.elapsed());
         self.last_response.store(now, Ordering::Relaxed);
         let limit = self.limit();
-        if limit != usize::MAX && self.window.add(kind, micros(took), now, limit) {
+        if limit != usize::MAX && self.window.add(kind, is_newcomer, micros(took), now, limit) {
             self.adapt(now);
         }
     }
@@ -290,7 +316,7 @@ impl NodeLimiter {
     /// and not all at once when it is.
     fn remove_hopeless(&self, state: &mut QueueState) -> Vec<Grant> {
         let mut removed = Vec::new();
-        while self.time_for(state.queue.len()) > LONGEST_ESTIMATE
+        while self.time_for(state.queue.len(), Class::New) > LONGEST_ESTIMATE_NEW
             && let Some(grant) = state.queue.pop_last_newcomer()
         {
             removed.push(grant);
@@ -328,13 +354,20 @@ pub(crate) struct Permit {
     limiter: Option<Arc<NodeLimiter>>,
     place: Place,
     since: Instant,
+    is_newcomer: bool,
     /// The request has been sent.
     sent: bool,
 }
 
 impl Permit {
     fn new(limiter: &Arc<NodeLimiter>, place: Place) -> Permit {
-        Permit { limiter: Some(limiter.clone()), place, since: Instant::now(), sent: false }
+        let limiter = Some(limiter.clone());
+        Permit { limiter, place, since: Instant::now(), is_newcomer: false, sent: false }
+    }
+
+    fn of(mut self, turn: Turn) -> Permit {
+        self.is_newcomer = turn.class == Class::New;
+        self
     }
 
     /// NocoBase is about to get the request: from now on it works on it, even if the request is cancelled.
@@ -347,7 +380,7 @@ impl Permit {
     pub(crate) fn responded(mut self, path: &str) {
         if let Some(limiter) = self.limiter.take() {
             if limiter.places.is_current(self.place) {
-                limiter.responded(kind(path), self.since.elapsed());
+                limiter.responded(kind(path), self.is_newcomer, self.since.elapsed());
             } else {
                 limiter.responded_late();
             }

@@ -8,6 +8,16 @@ const SHARED: usize = 8;
 /// One more generation; below it is the count.
 const NEXT: u64 = 1 << 32;
 
+/// Of this many slots, those that are kept for signed-in users.
+fn kept(limit: usize) -> usize {
+    if limit < SHARED { 0 } else { limit.div_ceil(KEPT_ONE_IN) }
+}
+
+/// Of this many slots, those that newcomers may have.
+pub(super) fn for_newcomers(limit: usize) -> usize {
+    limit.saturating_sub(kept(limit))
+}
+
 /// Slots that are released at once belong to one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Generation(u64);
@@ -35,11 +45,10 @@ impl Places {
 
     /// Takes one, if there is one within `limit` for such a user.
     pub(super) fn take(&self, limit: usize, is_signed_in: bool) -> Option<Place> {
-        let kept = if limit < SHARED { 0 } else { limit.div_ceil(KEPT_ONE_IN) };
-        if is_signed_in && let Some(generation) = self.kept.take(kept) {
+        if is_signed_in && let Some(generation) = self.kept.take(kept(limit)) {
             return Some(Place { generation, is_kept: true });
         }
-        let generation = self.all.take(limit.saturating_sub(kept))?;
+        let generation = self.all.take(for_newcomers(limit))?;
         Some(Place { generation, is_kept: false })
     }
 

@@ -15,8 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for a sign-in: its member's code is spent, and to start over takes longer than to wait.
 const SIGN_IN_PATIENCE: Duration = Duration::from_secs(8);
 /// A request that would have to wait this long at the present rate is refused at once. Longer than [`PATIENCE`], since that is only
-/// an estimate; not much longer, because those who are told now come back before the queue is empty, and not all at once when it is.
-pub(super) const LONGEST_ESTIMATE: Duration = Duration::from_millis(3_500);
+/// an estimate.
+const LONGEST_ESTIMATE: Duration = Duration::from_millis(3_500);
+/// The same for newcomers, of whom there may be a crowd. Shorter than [`PATIENCE`]: in a queue that is longer than that, everybody
+/// waits until a moment before their turn, in vain.
+pub(super) const LONGEST_ESTIMATE_NEW: Duration = Duration::from_millis(2_750);
 const LONGEST_SIGN_IN_ESTIMATE: Duration = Duration::from_secs(12);
 /// Waiting requests for one node at most, and newcomers' among them.
 const MAX_WAITING: usize = 4096;
@@ -86,7 +89,11 @@ impl Turn {
 
     /// It waits if that is likely to take no longer than this.
     pub(super) fn longest_estimate(self) -> Duration {
-        if self.is_of_sign_in() { LONGEST_SIGN_IN_ESTIMATE } else { LONGEST_ESTIMATE }
+        match self.class {
+            _ if self.is_of_sign_in() => LONGEST_SIGN_IN_ESTIMATE,
+            Class::New => LONGEST_ESTIMATE_NEW,
+            Class::In | Class::SignIn | Class::Urgent => LONGEST_ESTIMATE,
+        }
     }
 
     fn is_of_sign_in(self) -> bool {

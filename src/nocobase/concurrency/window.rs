@@ -26,6 +26,8 @@ pub(super) struct Window {
     pub(super) responses: AtomicU32,
     /// Sum of their durations.
     micros: AtomicU64,
+    /// Those to newcomers.
+    newcomers: KindCounts,
     /// The limit was reached at times.
     pub(super) was_full: AtomicBool,
     pub(super) began: AtomicU64,
@@ -33,17 +35,23 @@ pub(super) struct Window {
     changed: AtomicU64,
     /// Mean duration of a request at present; 0: unknown.
     pub(super) mean_us: AtomicU64,
+    /// The same for newcomers: in a crowd they wait for slow calls, each of which is followed by quick ones that do not wait.
+    pub(super) newcomers_mean_us: AtomicU64,
 }
 
 impl Window {
     /// A response arrived `now`, after so long. Is the `limit` to be adapted?
-    pub(super) fn add(&self, kind: usize, took_us: u64, now: u64, limit: usize) -> bool {
+    pub(super) fn add(&self, kind: usize, is_newcomer: bool, took_us: u64, now: u64, limit: usize) -> bool {
         if now.saturating_sub(took_us) < self.changed.load(Ordering::Relaxed) {
             return false;
         }
         if let Some(kind) = self.kinds.get(kind % KINDS) {
             kind.count.fetch_add(1, Ordering::Relaxed);
             kind.micros.fetch_add(took_us, Ordering::Relaxed);
+        }
+        if is_newcomer {
+            self.newcomers.count.fetch_add(1, Ordering::Relaxed);
+            self.newcomers.micros.fetch_add(took_us, Ordering::Relaxed);
         }
         let responses = self.responses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let done = self.micros.fetch_add(took_us, Ordering::Relaxed).saturating_add(took_us);
@@ -68,12 +76,9 @@ impl Window {
             micros += us;
             Responses { count: n, seconds: us as f64 / 1e6 }
         });
-        if let Some(mean) = micros.checked_div(count) {
-            // After a stall it is no measure of how long others will wait.
-            let before = self.mean_us.load(Ordering::Relaxed);
-            let most = if before == 0 { u64::MAX } else { before.saturating_mul(2) };
-            self.mean_us.store(mean.min(most), Ordering::Relaxed);
-        }
+        follow(&self.mean_us, count, micros);
+        let newcomers = u64::from(self.newcomers.count.swap(0, Ordering::Relaxed));
+        follow(&self.newcomers_mean_us, newcomers, self.newcomers.micros.swap(0, Ordering::Relaxed));
         responses
     }
 
@@ -86,6 +91,24 @@ impl Window {
     pub(super) fn mean(&self) -> Duration {
         Duration::from_micros(self.mean_us.load(Ordering::Relaxed))
     }
+
+    /// The same for newcomers; for all, as long as there were none.
+    pub(super) fn newcomers_mean(&self) -> Duration {
+        match self.newcomers_mean_us.load(Ordering::Relaxed) {
+            0 => self.mean(),
+            micros => Duration::from_micros(micros),
+        }
+    }
+}
+
+/// The mean becomes that of so many with this sum, if there are any.
+fn follow(mean_us: &AtomicU64, count: u64, micros: u64) {
+    if let Some(mean) = micros.checked_div(count) {
+        // After a stall it is no measure of how long others will wait.
+        let before = mean_us.load(Ordering::Relaxed);
+        let most = if before == 0 { u64::MAX } else { before.saturating_mul(2) };
+        mean_us.store(mean.min(most), Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +119,7 @@ mod tests {
 
     /// So many responses, each after so long; whether the last one completes the window, with a limit of one.
     fn add(window: &Window, many: u32, took: u64, now: u64) -> bool {
-        (0..many).fold(false, |_, _| window.add(3, took, now, 1))
+        (0..many).fold(false, |_, _| window.add(3, false, took, now, 1))
     }
 
     #[test]
@@ -116,12 +139,12 @@ mod tests {
     fn it_shows_a_share_of_what_nocobase_does() {
         let window = Window::default();
         // Half a second with a limit of 30: 15 s of work, of which a third is 5 s.
-        assert!(!(0..40).any(|_| window.add(3, 10 * MS, 500 * MS, 30)));
-        assert!(!(0..11).any(|_| window.add(4, 400 * MS, 500 * MS, 30)));
-        assert!(window.add(4, 400 * MS, 500 * MS, 30));
+        assert!(!(0..40).any(|_| window.add(3, false, 10 * MS, 500 * MS, 30)));
+        assert!(!(0..11).any(|_| window.add(4, false, 400 * MS, 500 * MS, 30)));
+        assert!(window.add(4, false, 400 * MS, 500 * MS, 30));
         let window = Window::default();
-        assert!(!(0..40).any(|_| window.add(3, 10 * MS, 999 * MS, 30)));
-        assert!(window.add(3, 10 * MS, 1_000 * MS, 30));
+        assert!(!(0..40).any(|_| window.add(3, false, 10 * MS, 999 * MS, 30)));
+        assert!(window.add(3, false, 10 * MS, 1_000 * MS, 30));
     }
 
     /// A stall that has made the limit shrink counts once, however many requests it has delayed.
@@ -145,5 +168,24 @@ mod tests {
         }
         window.take(11_000 * MS);
         assert_eq!(window.mean(), Duration::from_millis(150), "nothing new");
+    }
+
+    /// Each newcomer's slow check is followed by a page that takes a moment.
+    #[test]
+    fn what_newcomers_wait_for_has_a_mean_of_its_own() {
+        let window = Window::default();
+        let means = || (window.mean().as_millis(), window.newcomers_mean().as_millis());
+        add(&window, 10, 20 * MS, 10_000 * MS);
+        window.take(10_000 * MS);
+        assert_eq!(means(), (20, 20), "no newcomer yet");
+        for _ in 0..10 {
+            window.add(3, true, 400 * MS, 10_000 * MS, 1);
+            window.add(4, false, 4 * MS, 10_000 * MS, 1);
+        }
+        window.take(10_000 * MS);
+        assert_eq!(means(), (40, 400));
+        add(&window, 10, 20 * MS, 10_000 * MS);
+        window.take(11_000 * MS);
+        assert_eq!(means(), (20, 400), "no further one");
     }
 }

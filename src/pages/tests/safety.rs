@@ -137,7 +137,7 @@ proptest! {
 
 #[test]
 fn r25_json_errors_have_nocobases_shape() {
-    let rendered = json_error(Failure::NoSession, "Please \"sign\" in", Some("/wecom-gate/login"));
+    let rendered = json_error(Failure::NoSession, "Please \"sign\" in", Some("/wecom-gate/login"), None);
     assert_eq!(rendered.status, 401);
     let body: serde_json::Value = serde_json::from_str(&rendered.body).unwrap();
     assert_eq!(
@@ -147,6 +147,8 @@ fn r25_json_errors_have_nocobases_shape() {
     assert_eq!(rendered.header("X-WeCom-Gate-Login"), Some("/wecom-gate/login"));
     assert_eq!(rendered.header("content-type"), Some("application/json; charset=utf-8"));
     assert_eq!(rendered.header("cache-control"), Some("no-store"));
-    let busy = json_error(Failure::WeComBusy, "busy", None);
+    let busy = json_error(Failure::WeComBusy, "busy", None, None);
     assert_eq!((busy.header("retry-after"), busy.header("X-WeCom-Gate-Login")), (Some("5"), None));
+    let later = json_error(Failure::NocoBaseBusy, "busy", None, Some(6));
+    assert_eq!(later.header("retry-after"), Some("6"), "when it is the client's turn");
 }

@@ -53,6 +53,7 @@ impl Refusals {
             failure,
             &pages::message(failure, Lang::default(), pages::Appearance::plain()),
             None,
+            None,
         );
         let mut out = format!("HTTP/1.1 {} {reason}\r\n", response.status);
         let mut line = |name: &str, value: &str| {

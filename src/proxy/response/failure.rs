@@ -36,6 +36,7 @@ pub(crate) fn respond(
     ctx.failure = Some(failure);
     let request = downstream.req_header();
     let lang = lang(request);
+    let retry_after = (failure == Failure::NocoBaseBusy).then(|| gate.upstreams.book_return()).flatten();
     let rendered = if ctx.as_page || ctx.page_load {
         remember(gate, ctx, failure);
         let own = request.uri.path().starts_with("/wecom-gate/");
@@ -60,6 +61,7 @@ pub(crate) fn respond(
         view.appearance = &gate.config.pages.appearance;
         view.app = card.as_deref();
         view.retry = retry.as_deref();
+        view.retry_after = retry_after;
         view.framed = matches!(failure, Failure::NoSession | Failure::SessionEnded)
             && text(request, &SEC_FETCH_DEST).is_some_and(decide::is_frame);
         view.link = Some(&link);
@@ -85,7 +87,8 @@ pub(crate) fn respond(
         pages::render(&view)
     } else {
         let login = (failure.response().status == 401).then_some("/wecom-gate/login");
-        pages::json_error(failure, &pages::message(failure, lang, &gate.config.pages.appearance), login)
+        let message = pages::message(failure, lang, &gate.config.pages.appearance);
+        pages::json_error(failure, &message, login, retry_after)
     };
     let mut reply = Reply::from(rendered);
     if let Some(challenge) = challenge(failure) {

@@ -232,6 +232,13 @@ impl Upstreams {
         self.nodes.get(index).map(|node| &node.limiter)
     }
 
+    /// In how many seconds a client that gets no slot should send its request again, which is then expected; `None`: every node
+    /// hangs.
+    pub(crate) fn book_return(&self) -> Option<u32> {
+        let responding = self.nodes.iter().map(|node| &node.limiter).filter(|limiter| !limiter.is_away());
+        responding.min_by_key(|limiter| limiter.next_return()).map(|limiter| limiter.book_return())
+    }
+
     /// Name of a node, as configured.
     pub(crate) fn name(&self, index: usize) -> &str {
         self.nodes.get(index).map_or("", |n| &n.name)

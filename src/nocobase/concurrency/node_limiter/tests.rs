@@ -93,18 +93,18 @@ fn a_limit_is_fixed_found_or_none() {
 fn the_mean_is_taken_of_a_window_with_enough_responses() {
     let limiter = old(MaxRequests::Fixed(3));
     for n in 1..RESPONSES {
-        limiter.responded(0, 10 * MS);
+        limiter.responded(0, false, 10 * MS);
         assert_eq!(mean(&limiter), 0, "{n} are too few");
     }
-    limiter.responded(1, 90 * MS);
+    limiter.responded(1, false, 90 * MS);
     assert_eq!(mean(&limiter), 20_000, "of all kinds");
     // The next window begins empty.
     for _ in 0..20 {
-        limiter.responded(0, 40 * MS);
+        limiter.responded(0, false, 40 * MS);
     }
     assert_eq!(mean(&limiter), 20_000, "it has only begun");
     limiter.window.began.store(0, Ordering::Relaxed);
-    limiter.responded(0, 40 * MS);
+    limiter.responded(0, false, 40 * MS);
     assert_eq!(mean(&limiter), 40_000);
 }
 
@@ -112,7 +112,7 @@ fn the_mean_is_taken_of_a_window_with_enough_responses() {
 fn without_a_limit_nothing_is_counted() {
     let limiter = old(MaxRequests::Unbounded);
     for _ in 0..20 {
-        limiter.responded(0, 10 * MS);
+        limiter.responded(0, false, 10 * MS);
     }
     assert_eq!((mean(&limiter), limiter.window.responses.load(Ordering::Relaxed)), (0, 0));
 }
@@ -120,10 +120,10 @@ fn without_a_limit_nothing_is_counted() {
 #[test]
 fn a_wait_is_reckoned_in_rounds_of_the_limit() {
     let limiter = old(MaxRequests::Fixed(2));
-    assert_eq!(limiter.time_for(5), Duration::ZERO, "nothing is known yet");
+    assert_eq!(limiter.time_for(5, Class::In), Duration::ZERO, "nothing is known yet");
     limiter.window.mean_us.store(40_000, Ordering::Relaxed);
     for (requests, ms) in [(0, 0), (1, 40), (2, 40), (3, 80), (5, 120)] {
-        assert_eq!(limiter.time_for(requests), ms * MS, "{requests}");
+        assert_eq!(limiter.time_for(requests, Class::In), ms * MS, "{requests}");
     }
 }
 
@@ -132,7 +132,7 @@ fn silence_ends_with_a_response() {
     let limiter = old(MaxRequests::Unbounded);
     assert!(limiter.silence() >= Duration::from_secs(10));
     let before = Instant::now();
-    limiter.responded(0, MS);
+    limiter.responded(0, false, MS);
     let silence = limiter.silence();
     // The resolution is a microsecond.
     assert!(silence <= before.elapsed() + MS, "{silence:?}");
@@ -184,10 +184,10 @@ async fn crowded(places: usize) -> (Arc<NodeLimiter>, Vec<Permit>) {
 fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
     for _ in 1..RESPONSES {
         limiter.window.began.store(u64::MAX, Ordering::Relaxed);
-        limiter.responded(0, each);
+        limiter.responded(0, false, each);
     }
     limiter.window.began.store(0, Ordering::Relaxed);
-    limiter.responded(0, each);
+    limiter.responded(0, false, each);
 }
 
 /// The limit grows as long as requests wait, also without a new one since it was last adapted, and not otherwise.

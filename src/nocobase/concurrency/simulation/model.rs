@@ -13,8 +13,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::config::MaxRequests;
 use crate::nocobase::concurrency::{Class, NodeLimiter, Turn, Who};
 
-/// What the gate tells people to wait before they try again (`Retry-After`).
-const RETRY_AFTER: Duration = Duration::from_secs(3);
 /// `upstream.health_interval`, and the time-out of a health check.
 const HEALTH: Duration = Duration::from_secs(2);
 
@@ -255,8 +253,8 @@ impl World {
         }
     }
 
-    /// Somebody whose session is seen for the first time at this second tries until it is confirmed, as the waiting page does; the
-    /// second at which it is. `patience`: after which they ask again at once.
+    /// Somebody whose session is seen for the first time at this second tries until it is confirmed and the page is there, as the
+    /// waiting page does; the second at which it is. `patience`: after which they ask again at once.
     pub(super) fn first_look(
         self: &Arc<Self>,
         person: u64,
@@ -264,17 +262,31 @@ impl World {
         patience: Duration,
     ) -> impl Future<Output = f64> + Send + use<> {
         let world = self.clone();
-        let turn = Turn { class: Class::New, who: Who::User(person) };
+        let page = Turn { class: Class::In, who: Who::User(person) };
         async move {
             world.until(at).await;
+            let load =
+                async || world.ask(newcomer(person), Work::Check).await && world.ask(page, Work::Other).await;
             loop {
-                match tokio::time::timeout(patience, world.ask(turn, Work::Check)).await {
+                match tokio::time::timeout(patience, load()).await {
                     Ok(true) => return world.now(),
-                    Ok(false) => sleep(RETRY_AFTER).await,
+                    Ok(false) => world.retry_after().await,
                     Err(_) => sleep(Duration::from_millis(200)).await,
                 }
             }
         }
+    }
+
+    /// A check of somebody's session.
+    pub(super) async fn check(self: &Arc<Self>, person: u64) {
+        if !self.ask(newcomer(person), Work::Check).await {
+            self.retry_after().await;
+        }
+    }
+
+    /// As long as the response says.
+    async fn retry_after(&self) {
+        sleep(Duration::from_secs(self.limiter.book_return().into())).await;
     }
 
     /// A sign-in at this second, with the calls that the gate makes for it; how long they took, unless one was refused.
@@ -324,6 +336,10 @@ impl World {
         }
         done as f64 / possible
     }
+}
+
+fn newcomer(person: u64) -> Turn {
+    Turn { class: Class::New, who: Who::User(person) }
 }
 
 /// Seconds within which this share of the calls was done; refused ones took for ever.
