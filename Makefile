@@ -70,7 +70,7 @@ mutants: ## Which changes in a folder of src/ no test detects (FOLDER=... SHARD=
 	./tests/setup/mutants.sh $(FOLDER) $(SHARD)
 
 bench: ## Side by side with bare Pingora, nginx, oauth2-proxy and mod_auth_openidc (needs go)
-	./benches/compare/run.sh
+	REMAP="$(REMAP)" ./benches/compare/run.sh
 
 bench-pages: packages nocobase ## Page loads in Chromium, NocoBase alone and through the gate (RUNS=..., NETWORKS=...)
 	$(CARGO) build --release -p wecom-gate

@@ -39,8 +39,9 @@ make target/release/wecom-gate
 rm -f "$release/examples/bare-same-profile"
 if [ -f target/profile/wecom-gate.profdata ]; then
     host=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-Cprofile-use=$PWD/target/profile/wecom-gate.profdata ${RUSTFLAGS:-}" \
-        "$cargo" build --release --example bare --target "$host" --target-dir target/profile
+    # The flags of make release, so that nothing is compiled twice.
+    RUSTFLAGS="${REMAP:-} -Cprofile-use=$PWD/target/profile/wecom-gate.profdata ${RUSTFLAGS:-}" \
+        "$cargo" build --release --locked --example bare --target "$host" --target-dir target/profile
     cp "target/profile/$host/release/examples/bare" "$release/examples/bare-same-profile"
 fi
 exec python3 -B benches/compare/driver.py --binaries "$release" "$@"
