@@ -140,7 +140,7 @@ async fn a_client_without_a_place_gets_retry_after() {
     holds.abort();
 }
 
-/// Told the same, they would come back all at once, and most of them in vain.
+/// Told the same, they would come back all at once, and most of them be refused again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_without_a_place_come_back_one_after_another() {
     const FIRST: u64 = 12;

@@ -18,7 +18,7 @@ const SIGN_IN_PATIENCE: Duration = Duration::from_secs(8);
 /// an estimate.
 const LONGEST_ESTIMATE: Duration = Duration::from_millis(3_500);
 /// The same for newcomers, of whom there may be a crowd. Shorter than [`PATIENCE`]: in a queue that is longer than that, everybody
-/// waits until a moment before their turn, in vain.
+/// waits until a moment before their turn, and is refused.
 pub(super) const LONGEST_ESTIMATE_NEW: Duration = Duration::from_millis(2_750);
 const LONGEST_SIGN_IN_ESTIMATE: Duration = Duration::from_secs(12);
 /// Waiting requests for one node at most, and newcomers' among them.

@@ -141,7 +141,7 @@ async fn a_list_that_fails(name: &str, kind: FaultKind) {
     assert_eq!(stage.wecom().calls(USER_LIST), calls, "{name}");
 }
 
-/// Whatever fails about lists, what WeCom says about each member counts.
+/// Whatever fails about lists, WeCom's response about each member counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn r15_lists_that_fail_in_any_way_leave_the_rechecks_to_single_calls() {
     let body = |text: &str| FaultKind::Body(text.to_owned());
