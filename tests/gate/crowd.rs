@@ -159,7 +159,7 @@ async fn those_without_a_place_come_back_one_after_another() {
             let (gate, cookie) = (gate.http, setup.visitor_number(n).cookie_line());
             tokio::spawn(async move {
                 let mut stream = TcpStream::connect(gate).await.unwrap();
-                let lines = format!("{cookie}{NAVIGATION}Connection: close\r\n");
+                let lines = format!("{cookie}{NAVIGATION}User-Agent: Mozilla/5.0\r\nConnection: close\r\n");
                 stream.write_all(get("/admin", &lines).as_bytes()).await.unwrap();
                 let response = read_response(&mut stream).await;
                 response.header("retry-after").map(|seconds| {

@@ -51,8 +51,13 @@ async fn websocket(gate: &Process, setup: &Setup) -> TcpStream {
 
 /// With a session of its own, like [`websocket`]. Browsers send this `Accept`.
 async fn event_stream(gate: &Process, setup: &Setup) -> TcpStream {
+    open_response(gate, setup, "text/event-stream").await
+}
+
+/// A response that goes on; without the `Accept` of an event stream it remains a request in Pingora.
+async fn open_response(gate: &Process, setup: &Setup, accept: &str) -> TcpStream {
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
-    let lines = format!("{}Accept: text/event-stream\r\n", setup.visitor().cookie_line());
+    let lines = format!("{}Accept: {accept}\r\n", setup.visitor().cookie_line());
     stream.write_all(get("/events", &lines).as_bytes()).await.unwrap();
     let mut received = Vec::new();
     while !received.ends_with(b"data: 0\n\r\n") {
@@ -173,11 +178,11 @@ async fn memory_of_a_crowd_is_given_back_while_nothing_happens() {
     const CROWD: usize = 600;
     let (upstream, setup, gate) = stage().await;
     upstream.recorded().responses.insert("/events".to_owned(), EVENTS.to_vec());
-    drop(event_stream(&gate, &setup).await);
+    drop(open_response(&gate, &setup, "*/*").await);
     let before = gate.rss_kib();
     let mut crowd = Vec::new();
     for _ in 0..CROWD {
-        crowd.push(event_stream(&gate, &setup).await);
+        crowd.push(open_response(&gate, &setup, "*/*").await);
     }
     let with_crowd = gate.rss_kib();
     drop(crowd);
