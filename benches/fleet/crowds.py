@@ -140,7 +140,7 @@ def crowd(settings):
             ("everybody is in, times NocoBase's least", f"{took / least:.2f} ({took:.0f} s of {least:.0f} s)", "<= 1.3", settings.timed(took <= 1.3 * least)),
             ("goodput of NocoBase's capacity", f"{overall:.2f}", ">= 0.9", settings.timed(overall >= 0.9)),
             ("the same in its worst three seconds", f"{worst:.2f}", ">= 0.9", settings.timed(worst >= 0.9)),
-            ("checks worked on for nobody", share(done["for_nobody"], done["requests"]), "<= 2 %", done["for_nobody"] <= 0.02 * done["requests"]),
+            ("checks worked on for no one", share(done["for_nobody"], done["requests"]), "<= 2 %", done["for_nobody"] <= 0.02 * done["requests"]),
             ("most checks at once in NocoBase", f"{done['most_at_once']}", "", None),
             ("error pages and broken connections", kinds(crowd.errors), "0", not crowd.errors),
             ("waiting pages, for a person", f"{len(crowd.waiting) / people:.2f}", "", None),
@@ -194,7 +194,7 @@ def impatient(settings):
             ("everybody is in, times NocoBase's least", f"{took / least:.2f} ({took:.0f} s of {least:.0f} s)", "<= 1.3", settings.timed(took <= 1.3 * least)),
             ("goodput of NocoBase's capacity", f"{overall:.2f}", ">= 0.9", settings.timed(overall >= 0.9)),
             ("the same in its worst three seconds", f"{worst:.2f}", ">= 0.9", settings.timed(worst >= 0.9)),
-            ("checks worked on for nobody", share(done["for_nobody"], done["requests"]), "<= 2 %", settings.timed(done["for_nobody"] <= 0.02 * done["requests"])),
+            ("checks worked on for no one", share(done["for_nobody"], done["requests"]), "<= 2 %", settings.timed(done["for_nobody"] <= 0.02 * done["requests"])),
             ("error pages and broken connections", kinds(crowd.errors), "0", not crowd.errors),
         ]
 
