@@ -13,14 +13,19 @@ use super::sessions::Sessions;
 use crate::audit::{Actor, Source};
 use crate::config::WeComEntry;
 use crate::error::Failure;
-use crate::session::{CachedSession, MemberRecheck, Session};
+use crate::session::{CachedSession, MemberRecheck, Session, UnixMillis};
 use crate::shared::{Confirmed, Ending, MemberKey, RecheckTurn, Shared, Wanted};
 use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
     /// Asks WeCom about this session's member, if that is due.
-    pub(super) fn recheck_member_if_due(self: &Arc<Self>, session: &Session, seen: &CachedSession) {
-        let (now, every) = (now(), self.config.session.recheck);
+    pub(super) fn recheck_member_if_due(
+        self: &Arc<Self>,
+        now: UnixMillis,
+        session: &Session,
+        seen: &CachedSession,
+    ) {
+        let every = self.config.session.recheck;
         if !seen.is_member_due(now, every) || !self.wecom.contains_key(&session.entry) {
             return;
         }

@@ -3,14 +3,13 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::clock::now;
 use super::from_shell::By;
 use super::sessions::Sessions;
 use crate::audit::{Action, Actor, Record, Source, shown_of_session};
 use crate::decide::browser::Browser;
 use crate::error::FailureWithCause;
 use crate::nocobase::records::{Binding, IssuedSession};
-use crate::session::{CachedSession, UnixMillis};
+use crate::session::UnixMillis;
 use crate::wecom::Department;
 
 /// How long the page about a member waits for WeCom.
@@ -58,11 +57,6 @@ impl Sessions {
         }
         accepted.sort_by_key(|session| Reverse(session.signed_in_ms));
         Ok(accepted)
-    }
-
-    /// Records a request of this session, for the console.
-    pub(crate) fn used(&self, seen: &CachedSession, user_agent: Option<&str>) {
-        seen.used(now(), || Browser::of(user_agent).number());
     }
 
     /// When the session was last used, to the minute, and in which browser: on any node, as far as the nodes share it.

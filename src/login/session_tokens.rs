@@ -57,8 +57,18 @@ impl Sessions {
     /// NocoBase's token for a request of this session: minted every ten minutes, or more often if NocoBase's token policy or the
     /// end of the session requires it.
     pub(crate) fn token(&self, session: &Session, seen: &Arc<CachedSession>) -> Result<Arc<Token>, Failure> {
-        self.cache.token(seen, now(), || {
-            let reuse = self.token_policy.reuse().min(self.token_life(session, now()) / 3);
+        self.token_at(now(), session, seen)
+    }
+
+    /// The same at this time.
+    pub(crate) fn token_at(
+        &self,
+        now: UnixMillis,
+        session: &Session,
+        seen: &Arc<CachedSession>,
+    ) -> Result<Arc<Token>, Failure> {
+        self.cache.token(seen, now, || {
+            let reuse = self.token_policy.reuse().min(self.token_life(session, now) / 3);
             Ok(self.as_token(&self.mint(session)?)?.used_for(reuse))
         })
     }

@@ -15,6 +15,7 @@ use super::recheck_queue::MemberRechecks;
 use super::token_policy::TokenPolicy;
 use crate::audit::{Action, Actor, Audit, Source};
 use crate::config::{Config, WeComEntry};
+use crate::decide::browser::Browser;
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
 use crate::nocobase::{
@@ -22,7 +23,7 @@ use crate::nocobase::{
 };
 use crate::session::{
     self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
-    SessionStatus, TokenCookies,
+    SessionStatus, TokenCookies, UnixMillis,
 };
 use crate::shared::{Ending, Shared};
 use crate::wecom::{self, Member};
@@ -328,11 +329,27 @@ impl Sessions {
     /// Rechecks a session in use in the background: with NocoBase whether it has been ended, with WeCom whether the member may
     /// still use the app.
     pub(crate) fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<CachedSession>) {
-        if let Some(order) = seen.due_recheck(now(), self.config.session.recheck) {
+        self.recheck_if_due_at(now(), session, seen);
+    }
+
+    /// A request of this session: records it for the console, and rechecks the session if that is due.
+    pub(crate) fn used(
+        self: &Arc<Self>,
+        session: &Session,
+        seen: &Arc<CachedSession>,
+        user_agent: Option<&str>,
+    ) {
+        let now = now();
+        self.recheck_if_due_at(now, session, seen);
+        seen.used(now, || Browser::of(user_agent).number());
+    }
+
+    fn recheck_if_due_at(self: &Arc<Self>, now: UnixMillis, session: &Session, seen: &Arc<CachedSession>) {
+        if let Some(order) = seen.due_recheck(now, self.config.session.recheck) {
             let (sessions, session) = (self.clone(), session.clone());
             tokio::spawn(async move { sessions.recheck(&session, order).await });
         }
-        self.recheck_member_if_due(session, seen);
+        self.recheck_member_if_due(now, session, seen);
     }
 
     /// Asks NocoBase, unless another node has. A failure on its side does not end the session: if dropped, the recheck is soon due

@@ -194,8 +194,7 @@ async fn read(
                 if options.renew_cookie {
                     ctx.cookies.extend(gate.sessions.renew(&member.session));
                 }
-                gate.sessions.recheck_if_due(&member.session, &member.seen);
-                gate.sessions.used(&member.seen, facts.user_agent);
+                gate.sessions.used(&member.session, &member.seen, facts.user_agent);
                 // Ending the session must not end the response of the request that ends it.
                 if (as_member || options.identity_allowed) && !options.signs_out {
                     ctx.stream = Some(gate.sessions.attach(&member.session, &member.seen, values));

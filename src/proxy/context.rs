@@ -108,8 +108,7 @@ pub(super) struct Context {
     pub suspect_node: Option<usize>,
     /// A WebSocket, while it is open.
     pub tunnel: Option<Open>,
-    /// Ends the WebSocket with this Close frame.
-    pub tunnel_close: watch::Sender<Option<&'static [u8]>>,
+    tunnel_close: Option<watch::Sender<Option<&'static [u8]>>>,
     /// A WebSocket's connection to NocoBase.
     pub node_end: Option<NodeEnd>,
     /// An event stream, once it goes on without Pingora.
@@ -165,7 +164,7 @@ impl Context {
             answered_at: None,
             suspect_node: None,
             tunnel: None,
-            tunnel_close: watch::Sender::new(None),
+            tunnel_close: None,
             node_end: None,
             events: None,
             place: None,
@@ -204,6 +203,12 @@ impl Context {
     /// A tunnel may stay open for days: stopping does not wait for it.
     pub(super) fn becomes_tunnel(&mut self) {
         self.in_flight = None;
+    }
+
+    /// Ends the WebSocket with this Close frame.
+    pub(super) fn tunnel_close(&mut self) -> &watch::Sender<Option<&'static [u8]>> {
+        // Only for WebSockets: to create one costs an ordinary request an allocation of half a KiB.
+        self.tunnel_close.get_or_insert_with(|| watch::Sender::new(None))
     }
 
     /// Has the session of this request ended meanwhile?

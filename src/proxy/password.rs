@@ -85,7 +85,7 @@ pub(super) fn forwarded_with_token(
 /// In this WebSocket the same tokens pass as over HTTP, and it ends with the session of each of them. `known`: a session with
 /// which it ends already.
 fn own_tunnel(gate: &Gate, ctx: &mut Context, mut known: Option<uuid::Uuid>) {
-    let (sessions, close) = (gate.sessions.clone(), ctx.tunnel_close.clone());
+    let (sessions, close) = (gate.sessions.clone(), ctx.tunnel_close().clone());
     let swap = credential::own_tokens_only(gate, move |sign_in| {
         if known.replace(sign_in.sid()) != Some(sign_in.sid()) {
             end_with(sessions.clone(), sign_in, close.clone());

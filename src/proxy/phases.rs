@@ -103,7 +103,7 @@ impl ProxyHttp for Phases {
                 if let Some(attached) = &ctx.stream {
                     let head = session.req_header();
                     ctx.target = Some((head.method.clone(), head.uri.clone()));
-                    connection::bind(attached.stream(), session.is_upgrade_req());
+                    connection::bind(attached.stream(), ctx.started.into(), session.is_upgrade_req());
                 }
                 if ctx.page_load && ctx.member.is_some() {
                     gate.learn_plugins();

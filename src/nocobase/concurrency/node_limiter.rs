@@ -279,8 +279,8 @@ impl NodeLimiter {
     }
 
     /// A request of this kind got its response after so long.
-    fn responded(self: &Arc<Self>, kind: usize, is_newcomer: bool, took: Duration) {
-        let now = micros(self.began.elapsed());
+    fn responded(self: &Arc<Self>, kind: usize, is_newcomer: bool, took: Duration, now: Instant) {
+        let now = micros(now.saturating_duration_since(self.began));
         self.last_response.store(now, Ordering::Relaxed);
         let limit = self.limit();
         if limit != usize::MAX && self.window.add(kind, is_newcomer, micros(took), now, limit) {
@@ -380,7 +380,9 @@ impl Permit {
     pub(crate) fn responded(mut self, path: &str) {
         if let Some(limiter) = self.limiter.take() {
             if limiter.places.is_current(self.place) {
-                limiter.responded(kind(path), self.is_newcomer, self.since.elapsed());
+                let now = Instant::now();
+                let took = now.saturating_duration_since(self.since);
+                limiter.responded(kind(path), self.is_newcomer, took, now);
             } else {
                 limiter.responded_late();
             }

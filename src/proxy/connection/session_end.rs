@@ -10,12 +10,11 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::os::fd::RawFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
@@ -56,9 +55,9 @@ struct Bound {
     tunnel: bool,
 }
 
-/// From now on the current request ends with this stream. `tunnel`: it is a WebSocket.
-pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
-    let bound = Bound { stream: stream.clone(), began: Instant::now(), tunnel };
+/// From now on the current request, which began then, ends with this stream. `tunnel`: it is a WebSocket.
+pub(crate) fn bind(stream: &Arc<OpenStream>, began: Instant, tunnel: bool) {
+    let bound = Bound { stream: stream.clone(), began, tunnel };
     // Without a request (in tests) there is nothing to end.
     let _ = REQUEST.try_with(|bond| bond.on.set(bound).is_ok());
 }
@@ -171,18 +170,23 @@ pub(super) struct EndsWithSession<P> {
     pub reserve: bool,
 }
 
-#[async_trait]
 impl<P> HttpServerApp for EndsWithSession<P>
 where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    async fn process_new_http(
-        self: &Arc<Self>,
+    // As `async_trait` has it, but the inner future takes the session at once, which would otherwise be copied twice.
+    fn process_new_http<'a, 'shutdown, 'both>(
+        self: &'a Arc<Self>,
         session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        while_bound(self.reserve, self.proxy.process_new_http(session, shutdown)).await
+        shutdown: &'shutdown ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'both>>
+    where
+        'a: 'both,
+        'shutdown: 'both,
+        Self: 'both,
+    {
+        Box::pin(while_bound(self.reserve, self.proxy.process_new_http(session, shutdown)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -215,7 +219,7 @@ mod tests {
         });
         let request = async {
             tokio::time::sleep(before).await;
-            bind(&stream, tunnel);
+            bind(&stream, Instant::now(), tunnel);
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Some(())
         };
@@ -236,7 +240,7 @@ mod tests {
     async fn r32_a_completed_request_is_not_affected() {
         let stream = stream();
         let request = async {
-            bind(&stream, false);
+            bind(&stream, Instant::now(), false);
             stream.end();
             tokio::time::sleep(Duration::from_millis(500)).await;
             Some(7)

@@ -219,10 +219,6 @@ impl AsyncRead for Guarded {
             // Nobody waits for it: the request is dropped.
             return Poll::Pending;
         }
-        let deadline = me.deadline.load(Ordering::Relaxed);
-        if deadline != DISARMED && millis(me.start.elapsed()) >= deadline {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut me.inner).poll_read(cx, buf) {
             let received = buf.filled().len().saturating_sub(before);
@@ -237,6 +233,8 @@ impl AsyncRead for Guarded {
             }
             return Poll::Ready(done);
         }
+        // Not before the read: to ask for the time with each costs more, and who waits for bytes comes here.
+        let deadline = me.deadline.load(Ordering::Relaxed);
         if deadline == DISARMED {
             return Poll::Pending;
         }

@@ -72,13 +72,14 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         request.headers.remove(header::AUTHORIZATION);
     }
 
+    let now = crate::login::now();
     let token = match member {
         Some(member) if ctx.signs_out() => Some(gate.sessions.sign_out_token(&member.session).map(Arc::new)),
-        Some(member) if as_member => Some(gate.sessions.token(&member.session, &member.seen)),
+        Some(member) if as_member => Some(gate.sessions.token_at(now, &member.session, &member.seen)),
         _ => None,
     };
     let token = token.transpose().or_err(InternalError, "token")?;
-    ctx.token_age = token.as_ref().map(|token| crate::login::now().since(token.minted_at()));
+    ctx.token_age = token.as_ref().map(|token| now.since(token.minted_at()));
     if let Some(token) = &token
         && request.headers.contains_key(header::AUTHORIZATION)
     {

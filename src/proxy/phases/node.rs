@@ -65,7 +65,7 @@ pub(super) fn peer(gate: &Gate, session: &Session, ctx: &mut Context, node: usiz
             running: gate.upstreams.is_verified(node),
             timeout: gate.config.upstream.connect_timeout,
             session: ctx.stream.as_ref().map(|s| s.stream().clone()),
-            close: ctx.tunnel_close.subscribe(),
+            close: ctx.tunnel_close().subscribe(),
             stopping: gate.tunnels_end.subscribe(),
             node: limiter.clone(),
             node_end,

@@ -24,7 +24,7 @@ pub(super) fn to_nocobase(body: &mut Option<Bytes>, ctx: &mut Context) -> Result
             Err(e) => {
                 let frame =
                     if e == WsError::HiddenToken { frames::NOT_ALLOWED } else { frames::PROTOCOL_ERROR };
-                ctx.tunnel_close.send_if_modified(|close| {
+                ctx.tunnel_close().send_if_modified(|close| {
                     let first = close.is_none();
                     close.get_or_insert(frame);
                     first

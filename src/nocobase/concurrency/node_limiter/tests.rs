@@ -93,18 +93,18 @@ fn a_limit_is_fixed_found_or_none() {
 fn the_mean_is_taken_of_a_window_with_enough_responses() {
     let limiter = old(MaxRequests::Fixed(3));
     for n in 1..RESPONSES {
-        limiter.responded(0, false, 10 * MS);
+        limiter.responded(0, false, 10 * MS, Instant::now());
         assert_eq!(mean(&limiter), 0, "{n} are too few");
     }
-    limiter.responded(1, false, 90 * MS);
+    limiter.responded(1, false, 90 * MS, Instant::now());
     assert_eq!(mean(&limiter), 20_000, "of all kinds");
     // The next window begins empty.
     for _ in 0..20 {
-        limiter.responded(0, false, 40 * MS);
+        limiter.responded(0, false, 40 * MS, Instant::now());
     }
     assert_eq!(mean(&limiter), 20_000, "it has only begun");
     limiter.window.began.store(0, Ordering::Relaxed);
-    limiter.responded(0, false, 40 * MS);
+    limiter.responded(0, false, 40 * MS, Instant::now());
     assert_eq!(mean(&limiter), 40_000);
 }
 
@@ -112,7 +112,7 @@ fn the_mean_is_taken_of_a_window_with_enough_responses() {
 fn without_a_limit_nothing_is_counted() {
     let limiter = old(MaxRequests::Unbounded);
     for _ in 0..20 {
-        limiter.responded(0, false, 10 * MS);
+        limiter.responded(0, false, 10 * MS, Instant::now());
     }
     assert_eq!((mean(&limiter), limiter.window.responses.load(Ordering::Relaxed)), (0, 0));
 }
@@ -132,7 +132,7 @@ fn silence_ends_with_a_response() {
     let limiter = old(MaxRequests::Unbounded);
     assert!(limiter.silence() >= Duration::from_secs(10));
     let before = Instant::now();
-    limiter.responded(0, false, MS);
+    limiter.responded(0, false, MS, Instant::now());
     let silence = limiter.silence();
     // The resolution is a microsecond.
     assert!(silence <= before.elapsed() + MS, "{silence:?}");
@@ -184,10 +184,10 @@ async fn crowded(places: usize) -> (Arc<NodeLimiter>, Vec<Permit>) {
 fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
     for _ in 1..RESPONSES {
         limiter.window.began.store(u64::MAX, Ordering::Relaxed);
-        limiter.responded(0, false, each);
+        limiter.responded(0, false, each, Instant::now());
     }
     limiter.window.began.store(0, Ordering::Relaxed);
-    limiter.responded(0, false, each);
+    limiter.responded(0, false, each, Instant::now());
 }
 
 /// The limit grows as long as requests wait, also without a new one since it was last adapted, and not otherwise.
