@@ -163,7 +163,7 @@ def balancer(settings):
 
         return [
             (f"HAProxy (/servez) and {nodes} gates with Redis, {rate} requests/s, each on its own connection", None, None, None),
-            ("failed while all is well", f"{kinds(failed(quiet))} of {len(quiet)}", "0", not failed(quiet)),
+            ("failed before anything is broken", f"{kinds(failed(quiet))} of {len(quiet)}", "0", not failed(quiet)),
             (f"NocoBase hangs for {away} s: the gates' own pages that failed", kinds(own), "0", not own),
             ("responses without the gate's Retry-After", f"{kinds(foreign)} of {len(hanging)}", "0", not foreign),
             (f"Redis killed for {away} s: failed", f"{kinds(failed(killed))} of {len(killed)}", "0", not failed(killed)),
