@@ -1,8 +1,10 @@
 //! Event streams over HTTP/1.1, which go on without Pingora once the client has their head. That they end with their session is in
 //! `attacks::open_streams`, what they cost in `memory`.
 
+use std::process::Command;
 use std::time::Duration;
 
+use nocobase_standin::free;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -74,8 +76,9 @@ async fn until(client: &mut Box<dyn Line>, last: &[u8]) -> Vec<u8> {
 
 async fn rest(client: &mut Box<dyn Line>) -> Vec<u8> {
     let mut received = Vec::new();
-    // Without its end, a connection over TLS may end with an error.
-    let _ = timeout(PATIENCE, client.read_to_end(&mut received)).await.expect("it stays open");
+    let end = timeout(PATIENCE, client.read_to_end(&mut received)).await.expect("it stays open");
+    // A connection over TLS that is not closed ends with an error.
+    assert!(end.is_ok() || !received.ends_with(END.as_bytes()), "{end:?}");
     received
 }
 
@@ -139,36 +142,38 @@ async fn a_stream_without_chunks_ends_with_its_connection() {
     assert_eq!(contents(&received), ("data: 0\n\n0\r\n\r\ndata: 1\n\n".to_owned(), true));
 }
 
-/// More than all buffers hold.
+/// More than all buffers hold. NocoBase sends nothing after it, until the client has it all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_gets_all_events() {
     const EVENTS: usize = 40_000;
-    let mut stage = Stage::new(CHUNKED, |s| s).await;
-    let (mut client, mut node, _) = stage.open(false).await;
-    let event = |n: usize| format!("data: {n} {}\n\n", "x".repeat(500));
-    let sends = tokio::spawn(async move {
-        for n in 0..EVENTS {
-            let event = event(n);
-            node.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await.unwrap();
+    for tls in [false, true] {
+        let mut stage = Stage::new(CHUNKED, |s| if tls { s.https() } else { s }).await;
+        let (mut client, mut node, _) = stage.open(tls).await;
+        let event = |n: usize| format!("data: {n} {}\n\n", "x".repeat(500));
+        let sends = tokio::spawn(async move {
+            for n in 0..EVENTS {
+                let event = event(n);
+                node.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await.unwrap();
+            }
+            node
+        });
+        let (before, mut most, mut received) = (stage.gate.rss_kib(), 0, Vec::new());
+        let mut room = vec![0; 64 * 1024];
+        let last = format!("{}\r\n", event(EVENTS - 1));
+        while !received.ends_with(last.as_bytes()) {
+            let read = timeout(PATIENCE, client.read(&mut room)).await.expect("it gets no more").unwrap();
+            assert!(read > 0);
+            received.extend_from_slice(&room[..read]);
+            most = most.max(stage.gate.rss_kib());
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        let mut node = sends.await.unwrap();
         node.write_all(END.as_bytes()).await.unwrap();
-        node
-    });
-    let (before, mut most, mut received) = (stage.gate.rss_kib(), 0, Vec::new());
-    let mut room = vec![0; 64 * 1024];
-    loop {
-        let read = timeout(PATIENCE, client.read(&mut room)).await.unwrap().unwrap();
-        if read == 0 {
-            break;
-        }
-        received.extend_from_slice(&room[..read]);
-        most = most.max(stage.gate.rss_kib());
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        received.extend(rest(&mut client).await);
+        let (all, is_complete) = contents(&received);
+        assert!(is_complete && all == (0..EVENTS).map(event).collect::<String>());
+        assert!(most < before + 8 * 1024, "{before} KiB before, {most} KiB meanwhile");
     }
-    sends.await.unwrap();
-    let (all, is_complete) = contents(&received);
-    assert!(is_complete && all == (0..EVENTS).map(event).collect::<String>());
-    assert!(most < before + 8 * 1024, "{before} KiB before, {most} KiB meanwhile");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,12 +275,101 @@ async fn a_stream_may_be_silent_for_as_long_as_configured() {
 async fn a_stop_waits_for_a_stream() {
     let mut stage = Stage::new(CHUNKED, |s| s).await;
     let (mut client, mut node, _) = stage.open(false).await;
+    let asks = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let metrics = send_raw(stage.gate.ops, asks).await.body();
+    assert!(metrics.contains("\nwecom_gate_requests_in_flight 1\n"), "{metrics}");
     stage.gate.signal("TERM");
     stage.gate.wait_for_log(&["stopping"]).await;
     eventually("the gate accepts nobody", async || TcpStream::connect(stage.gate.http).await.is_err()).await;
     node.write_all(format!("9\r\ndata: 0\n\n\r\n{END}").as_bytes()).await.unwrap();
     assert_eq!(contents(&rest(&mut client).await), ("data: 0\n\n".to_owned(), true));
     stage.gate.ended().await;
+}
+
+/// Kills the process when it is dropped.
+struct Heir(u32);
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg("-KILL").arg(self.0.to_string()).status();
+    }
+}
+
+/// The old process waits for it as for any other response: until NocoBase ends it, or the operator has no more patience.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_stays_open_while_a_new_program_takes_over() {
+    for is_ended in [true, false] {
+        let http = vec![free().to_string()];
+        let mut stage =
+            Stage::new(CHUNKED, |s| s.set("listen.http", http).set("listen.ops", free().to_string())).await;
+        let (mut client, mut node, _) = stage.open(false).await;
+        stage.gate.signal("USR2");
+        let took_over = |line: &Value| line["event"] == "upgrade" && line["pid"].is_u64();
+        let line = stage.gate.output().lines("another program serves", 1, took_over).await;
+        let _heir = Heir(line[0]["pid"].as_u64().unwrap().try_into().unwrap());
+        stage.gate.wait_for_log(&["stopping"]).await;
+        if is_ended {
+            // By then a process without requests would have ended.
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+        let lines = stage.setup.visitor().lines();
+        assert_eq!(send_raw(stage.gate.http, get("/api/x", &lines)).await.status(), 200, "the new one");
+        for n in 0..3 {
+            node.write_all(format!("9\r\ndata: {n}\n\n\r\n").as_bytes()).await.unwrap();
+            assert_eq!(contents(&until(&mut client, b"\n\n\r\n").await), (format!("data: {n}\n\n"), false));
+        }
+        if is_ended {
+            node.write_all(END.as_bytes()).await.unwrap();
+        } else {
+            stage.gate.signal("TERM");
+        }
+        let end = rest(&mut client).await;
+        assert_eq!(end, if is_ended { END.as_bytes() } else { b"" });
+        stage.gate.ended().await;
+    }
+}
+
+/// Node.js closes idle connections at any time: the request is sent once more, and the client has one stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_begins_though_nocobase_closes_the_connection_before_it_responds() {
+    let mut stage = Stage::new(&format!("{CHUNKED}9\r\ndata: 0\n\n\r\n"), |s| s).await;
+    let lines = stage.setup.visitor().lines();
+    assert_eq!(send_raw(stage.gate.http, get("/api/x", &lines)).await.status(), 200);
+    stage.upstream.recorded().unanswered.insert("/events".into(), 1);
+    let (mut client, mut node, head) = stage.open(false).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    node.write_all(format!("9\r\ndata: 1\n\n\r\n{END}").as_bytes()).await.unwrap();
+    assert_eq!(contents(&rest(&mut client).await), ("data: 0\n\ndata: 1\n\n".to_owned(), true));
+    let requests = stage.upstream.take();
+    let targets: Vec<_> = requests.iter().map(|request| request.target()).collect();
+    assert_eq!(targets, ["/api/x", "/events", "/events"]);
+    let connections: Vec<_> = requests.iter().map(|request| request.connection).collect();
+    assert!(connections[0] == connections[1] && connections[1] != connections[2], "{connections:?}");
+    let line = stage.logged().await;
+    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"".into()), "{line}");
+}
+
+/// The same where a node closes new connections too: another one has the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_begins_at_another_node_if_one_closes_the_connection() {
+    let broken = Upstream::start().await;
+    broken.recorded().unanswered.insert("/events".into(), usize::MAX);
+    let both = |s: Setup| {
+        let mut nodes = s.get("upstream.nodes");
+        nodes.as_array_mut().unwrap().push(broken.address.to_string().into());
+        s.set("upstream.nodes", nodes)
+    };
+    let mut stage = Stage::new(CHUNKED, both).await;
+    let is_tried = || !broken.recorded().requests.is_empty();
+    for n in 0..20 {
+        let (mut client, mut node, _) = stage.open(false).await;
+        node.write_all(format!("9\r\ndata: 1\n\n\r\n{END}").as_bytes()).await.unwrap();
+        assert_eq!(contents(&rest(&mut client).await), ("data: 1\n\n".to_owned(), true));
+        if n > 2 && is_tried() {
+            break;
+        }
+    }
+    assert!(is_tried(), "the other node had no request");
 }
 
 /// A program that would take events gets other responses as anyone does, over kept connections; interim ones too.
@@ -298,6 +392,11 @@ async fn other_responses_to_those_who_accept_events_are_as_ever() {
             "/refused",
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/event-stream\r\nContent-Length: 2\r\n\r\nno",
             "no",
+        ),
+        (
+            "/refused-in-chunks",
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+            "2\r\nno\r\n0\r\n\r\n",
         ),
         ("/nothing", "HTTP/1.1 204 No Content\r\n\r\n", ""),
     ];

@@ -17,10 +17,15 @@ struct Served {
 }
 
 fn serve() -> Served {
-    let ((page, client), (near, nocobase)) = (duplex(1000), duplex(700));
+    serve_with(700, WRITE_TIMEOUT)
+}
+
+/// `room`: so much of NocoBase arrives at once.
+fn serve_with(room: usize, write_timeout: Duration) -> Served {
+    let ((page, client), (near, nocobase)) = (duplex(1000), duplex(room));
     let end = tokio::spawn(async move {
         let node = Box::new(EventStream::chunked(Box::new(near)));
-        let mut pipe = Pipe::new(Box::new(client), node, WRITE_TIMEOUT, SILENCE);
+        let mut pipe = Pipe::new(Box::new(client), node, write_timeout, SILENCE);
         let mut sent = 0;
         (poll_fn(|task| pipe.poll(task, &mut sent)).await, sent)
     });
@@ -126,6 +131,20 @@ async fn a_client_has_to_read() {
     assert_eq!(began.elapsed().as_secs(), (WRITE_TIMEOUT * 6).as_secs());
     sends.await.unwrap();
     drop(page);
+}
+
+/// What a slow client still has to read is no silence of NocoBase.
+#[tokio::test(start_paused = true)]
+async fn silence_begins_when_the_client_has_everything() {
+    let Served { mut page, mut nocobase, end } = serve_with(10_000, 3 * SILENCE);
+    let began = Instant::now();
+    nocobase.write_all(&[b"1f40\r\n".as_slice(), &[b'x'; 8000], b"\r\n"].concat()).await.unwrap();
+    sleep(2 * SILENCE).await;
+    assert!(!end.is_finished());
+    page.read_exact(&mut vec![0; 8008]).await.unwrap();
+    assert_eq!(end.await.unwrap(), (Err(pipe::Fault::Silent.into()), 8000));
+    assert_eq!(began.elapsed().as_secs(), 3 * SILENCE.as_secs());
+    drop((page, nocobase));
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,8 @@ pub struct Recorded {
     pub endless: HashMap<String, Vec<u8>>,
     /// Responses (keys as in `responses`) after which the connection is closed.
     pub closing: HashSet<String>,
+    /// How many more requests for a path get no response: their connections are closed.
+    pub unanswered: HashMap<String, usize>,
     /// Gets the connection after the response of a path, to send the rest of it.
     pub handed: HashMap<String, UnboundedSender<TcpStream>>,
     /// How often `endless` has been sent.
@@ -187,6 +189,10 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             }
             response
         };
+        if let Some(left @ 1..) = recorded.lock().unanswered.get_mut(&path) {
+            *left -= 1;
+            return;
+        }
         if stream.write_all(&response).await.is_err() {
             return;
         }
