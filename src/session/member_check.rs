@@ -22,7 +22,7 @@ pub(crate) struct Events {
 /// What this node knows about a member's status in WeCom.
 #[derive(Debug)]
 pub(super) struct MemberCheck {
-    /// [`UnixMillis`] of the last good response, or of the first request seen.
+    /// [`UnixMillis`] at which WeCom was asked for its last good response; until there is one, of the first request seen.
     checked_at: AtomicU64,
     /// [`UnixMillis`] before which no recheck begins.
     not_before: AtomicU64,
@@ -86,9 +86,18 @@ impl MemberCheck {
         if self.checked_at() < self.changed_at() {
             return false;
         }
-        self.first.store(false, Ordering::Release);
-        self.checked_at.fetch_max(at.0, Ordering::AcqRel);
+        self.confirmed_at(at);
         true
+    }
+
+    /// WeCom, asked at this time by this node or another, has confirmed the member. It may be before the first request: what counts is
+    /// when WeCom was asked.
+    fn confirmed_at(&self, at: UnixMillis) {
+        if self.first.swap(false, Ordering::AcqRel) {
+            self.checked_at.store(at.0, Ordering::Release);
+        } else {
+            self.checked_at.fetch_max(at.0, Ordering::AcqRel);
+        }
     }
 
     fn changed_at(&self) -> UnixMillis {
@@ -175,8 +184,7 @@ impl MemberRecheck {
 
     /// WeCom responded to another node, which asked at this time.
     pub(crate) fn answered_at(self, at: UnixMillis) {
-        self.check.first.store(false, Ordering::Release);
-        self.check.checked_at.fetch_max(at.0, Ordering::AcqRel);
+        self.check.confirmed_at(at);
     }
 }
 
@@ -231,6 +239,31 @@ mod tests {
         // Older than what this node knows: no change.
         member.order(later(910), EVERY).unwrap().answered_at(later(5));
         assert!(!member.is_due(later(939), EVERY) && member.is_due(later(940), EVERY));
+    }
+
+    /// A node that has just started has only seen the member's first request.
+    #[test]
+    fn another_nodes_check_from_before_the_first_request_counts_from_when_it_asked() {
+        let member = Arc::new(MemberCheck::new(later(800), 0));
+        let order = member.order(later(810), EVERY).unwrap();
+        assert_eq!(order.counts_from(EVERY, None), NOW.minus(Duration::from_secs(90)));
+        order.answered_at(NOW);
+        assert!(!member.is_due(later(899), EVERY) && member.is_due(later(900), EVERY));
+        // The same with a list of the department's members.
+        let member = Arc::new(MemberCheck::new(later(800), 65_535));
+        assert!(member.listed(NOW));
+        assert!(!member.is_due(later(899), EVERY) && member.is_due(later(900), EVERY));
+    }
+
+    /// The list may be older than the event, or than the change.
+    #[test]
+    fn r15_a_list_does_not_confirm_a_member_about_whom_an_event_has_arrived() {
+        let member = Arc::new(MemberCheck::new(NOW, 0));
+        assert!(member.listed(later(10)));
+        member.changed(later(20));
+        assert!(!member.listed(later(30)) && member.is_due(later(40), EVERY));
+        member.order(later(40), EVERY).unwrap().answered();
+        assert!(member.listed(later(50)) && !member.is_due(later(949), EVERY));
     }
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
