@@ -59,7 +59,8 @@ impl Connections {
         })
     }
 
-    /// Keeps a connection whose response is complete. Beyond `most` of them, the one that has been idle for longest is closed.
+    /// Keeps a connection whose response is complete. Beyond `most` of them, one is closed: of this thread's, the one that has been idle
+    /// for longest. That of all would need every lock.
     pub(super) fn keep(&self, stream: Stream, most: usize) {
         let Some(part) = self.parts.get(part_of_thread()) else { return };
         let mut part = part.lock();
