@@ -15,6 +15,7 @@ text_keys! {
     UNTIL = "console-until",
     EXPIRED = "console-expired",
     LOADED = "console-loaded",
+    NOT_LOADED = "console-not-loaded",
     VERSION = "console-version",
     SESSIONS = "console-sessions",
     REQUESTS = "console-requests",

@@ -12,6 +12,7 @@ console-works = Funktioniert
 console-until = Gültig bis { $name }
 console-expired = Abgelaufen am { $name }
 console-loaded = In Gebrauch seit { $name }
+console-not-loaded = Konnte nicht geladen werden: Was vorher in Gebrauch war, bleibt in Gebrauch. Der Grund, wie im Protokoll (englisch):
 console-version = Programmversion
 console-sessions = Sitzungen im Speicher
 console-requests = Laufende Anfragen

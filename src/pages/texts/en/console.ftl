@@ -12,6 +12,7 @@ console-works = Works
 console-until = Valid until { $name }
 console-expired = Expired on { $name }
 console-loaded = In use since { $name }
+console-not-loaded = Could not be loaded: what was in use before stays in use. The reason, as in the log:
 console-version = Version
 console-sessions = Sessions in memory
 console-requests = Requests in progress

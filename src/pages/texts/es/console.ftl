@@ -12,6 +12,7 @@ console-works = Funciona
 console-until = Válido hasta el { $name }
 console-expired = Caducó el { $name }
 console-loaded = En uso desde el { $name }
+console-not-loaded = No se pudo cargar: sigue en uso lo anterior. El motivo, como en el registro (en inglés):
 console-version = Versión
 console-sessions = Sesiones en memoria
 console-requests = Solicitudes en curso

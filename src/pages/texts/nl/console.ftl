@@ -12,6 +12,7 @@ console-works = Werkt
 console-until = Geldig tot { $name }
 console-expired = Verlopen op { $name }
 console-loaded = In gebruik sinds { $name }
+console-not-loaded = Kon niet worden geladen: wat al in gebruik was, blijft in gebruik. De reden, zoals in het logboek (Engels):
 console-version = Versie
 console-sessions = Sessies in het geheugen
 console-requests = Lopende verzoeken

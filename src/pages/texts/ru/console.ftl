@@ -12,6 +12,7 @@ console-works = Работает
 console-until = Действителен до { $name }
 console-expired = Истёк { $name }
 console-loaded = Используются с { $name }
+console-not-loaded = Не удалось загрузить: продолжает использоваться прежнее. Причина, как в журнале (на английском):
 console-version = Версия
 console-sessions = Сеансы в памяти
 console-requests = Выполняемые запросы

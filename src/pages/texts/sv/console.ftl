@@ -12,6 +12,7 @@ console-works = Fungerar
 console-until = Giltigt till { $name }
 console-expired = Gick ut { $name }
 console-loaded = I bruk sedan { $name }
+console-not-loaded = Kunde inte läsas in: det som var i bruk tidigare förblir i bruk. Orsaken, som i loggen (på engelska):
 console-version = Programversion
 console-sessions = Sessioner i minnet
 console-requests = Pågående förfrågningar

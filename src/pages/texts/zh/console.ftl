@@ -12,6 +12,7 @@ console-works = 正常
 console-until = 有效期至 { $name }
 console-expired = 已于 { $name } 过期
 console-loaded = 自 { $name } 起生效
+console-not-loaded = 无法加载：继续使用之前的内容。原因（与日志相同，英文）：
 console-version = 版本
 console-sessions = 内存中的会话
 console-requests = 正在处理的请求
