@@ -242,3 +242,6 @@ fn log_refused(entry: &str, department: u32, error: &WeComError) {
         "the members of a department could not be listed: for an hour each member is asked about alone"
     );
 }
+
+#[cfg(test)]
+mod tests;

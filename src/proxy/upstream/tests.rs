@@ -74,6 +74,17 @@ fn a_node_that_comes_back_warms_up() {
     assert_eq!([share(0), share(5), share(10), share(20)], [100, 250, 500, 1000]);
 }
 
+/// A node that hangs serves nobody, whenever they come back.
+#[test]
+fn clients_are_told_when_to_come_back_as_long_as_a_node_responds() {
+    let u = three();
+    for index in 0..3 {
+        assert!(u.book_return().is_some());
+        u.limiter(index).unwrap().set_silent(true);
+    }
+    assert_eq!(u.book_return(), None);
+}
+
 #[test]
 fn unusable_names_are_reported() {
     let error = |nodes: &[&str]| {

@@ -217,6 +217,28 @@ async fn a_limit_grows_while_requests_wait() {
     drop((held, waiting));
 }
 
+/// Newcomers who have been queued before it was known how long it takes are told as soon as it is.
+#[tokio::test(start_paused = true)]
+async fn those_who_would_wait_too_long_are_told_once_that_is_known() {
+    let limiter = old(MaxRequests::Fixed(1));
+    let held = limiter.enter(TURN).await.unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    for id in 0..20 {
+        let (limiter, turn) = (limiter.clone(), Turn { class: Class::New, who: Who::User(id) });
+        waiting.spawn(async move { limiter.enter(turn).await.err() });
+    }
+    while limiter.queued() < 20 {
+        tokio::task::yield_now().await;
+    }
+    window(&limiter, 400 * MS);
+    // Six of them get a place within two and three quarters of a second.
+    assert_eq!(limiter.queued(), 6);
+    for _ in 6..20 {
+        assert_eq!(waiting.join_next().await.unwrap().unwrap(), Some(NoPlace::Crowded));
+    }
+    drop(held);
+}
+
 /// A request faster than 25 ms is not an overload; one that takes many times as long as before is.
 #[tokio::test(start_paused = true)]
 async fn a_limit_shrinks_where_the_same_takes_longer_and_not_below_what_is_quick() {

@@ -89,6 +89,16 @@ fn an_office_waits_no_longer_than_others_and_delays_nobody_for_long() {
     assert_eq!(queue.ahead(Class::New, Who::User(99)), 41);
     assert_eq!(queue.ahead(Class::New, office), 140);
     assert_eq!(of_office(&mut queue, 48), 8);
+    // In one turn, before anybody else has a second one.
+    let mut queue = filled(0, 40);
+    for id in 0..40 {
+        queue.push(Class::New, Who::User(id), 500 + id, 500 + id).unwrap();
+    }
+    for id in 1000..1010 {
+        queue.push(Class::New, office, id, id).unwrap();
+    }
+    assert_eq!(queue.ahead(Class::New, office), 82);
+    assert_eq!(of_office(&mut queue, 48), 8);
     // What is left of a turn is no one's.
     let mut queue = filled(0, 3);
     for id in 1000..1009 {
