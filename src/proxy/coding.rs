@@ -16,6 +16,10 @@ const BEST_BROTLI: u32 = 11;
 /// Logarithm of brotli's window: 4 MiB.
 const BROTLI_WINDOW: u32 = 22;
 const GZIP: u32 = 6;
+/// A body that is zstd with a dictionary begins with this, and with the SHA-256 of the dictionary (RFC 9842, 5).
+const DCZ_MAGIC: [u8; 8] = [0x5e, 0x2a, 0x4d, 0x18, 0x20, 0, 0, 0];
+/// Logarithm of zstd's window. Browsers accept windows of up to 8 MiB (RFC 9659).
+const ZSTD_WINDOW: u32 = 23;
 /// The quality value 1, in thousandths (RFC 9110, 12.4.2).
 const ONE: u16 = 1000;
 
@@ -66,6 +70,8 @@ pub(crate) struct Accepted {
     zstd: u16,
     /// Only if it is named.
     identity: u16,
+    /// zstd with a dictionary (RFC 9842); only if it is named.
+    dcz: u16,
 }
 
 impl Accepted {
@@ -73,6 +79,7 @@ impl Accepted {
     pub(crate) fn of(headers: &HeaderMap) -> Accepted {
         let mut named = [None; 4];
         let mut others = 0;
+        let mut dcz = 0;
         let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for item in values.flat_map(|value| value.split(',')) {
             let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
@@ -82,6 +89,7 @@ impl Accepted {
                 "br" => named[1] = Some(quality),
                 "zstd" => named[2] = Some(quality),
                 "identity" => named[3] = Some(quality),
+                "dcz" => dcz = quality,
                 "*" => others = quality,
                 _ => {}
             }
@@ -92,7 +100,13 @@ impl Accepted {
             brotli: brotli.unwrap_or(others),
             zstd: zstd.unwrap_or(others),
             identity: identity.unwrap_or(0),
+            dcz,
         }
+    }
+
+    /// May the client get zstd with a dictionary that it has, in place of this coding?
+    pub(super) fn takes_dictionary(self, instead_of: Coding) -> bool {
+        self.dcz > 0 && self.dcz >= self.quality(instead_of)
     }
 
     fn quality(self, coding: Coding) -> u16 {
@@ -157,12 +171,28 @@ pub(super) fn compress(raw: &[u8], coding: Coding, effort: Effort) -> io::Result
             let level = if quick { QUICK_ZSTD } else { BEST_ZSTD };
             let mut encoder = zstd::stream::write::Encoder::new(&mut out, level)?;
             encoder.set_pledged_src_size(u64::try_from(raw.len()).ok())?;
-            // Browsers accept windows of up to 8 MiB (RFC 9659).
-            encoder.window_log(23)?;
+            encoder.window_log(ZSTD_WINDOW)?;
             encoder.write_all(raw)?;
             encoder.finish()?;
         }
     }
+    out.shrink_to_fit();
+    Ok(Bytes::from(out))
+}
+
+/// Compresses as well as possible for a client that has this dictionary, whose SHA-256 this is. Slow, as above.
+///
+/// # Errors
+/// Only if there is not enough memory.
+pub(super) fn compress_with(raw: &[u8], dictionary: &[u8], hash: &[u8; 32]) -> io::Result<Bytes> {
+    let mut out = Vec::with_capacity(raw.len() / 4);
+    out.extend_from_slice(&DCZ_MAGIC);
+    out.extend_from_slice(hash);
+    let mut encoder = zstd::stream::write::Encoder::with_ref_prefix(&mut out, BEST_ZSTD, dictionary)?;
+    encoder.set_pledged_src_size(u64::try_from(raw.len()).ok())?;
+    encoder.window_log(ZSTD_WINDOW)?;
+    encoder.write_all(raw)?;
+    encoder.finish()?;
     out.shrink_to_fit();
     Ok(Bytes::from(out))
 }
@@ -204,6 +234,45 @@ mod tests {
             assert_eq!(best(value), expected, "{value}");
         }
         assert_eq!(Accepted::of(&HeaderMap::new()).best(ORDER), Coding::Identity);
+    }
+
+    #[test]
+    fn a_dictionary_is_used_only_where_it_is_named() {
+        for (value, expected) in [
+            ("gzip, deflate, br, zstd, dcb, dcz", true),
+            ("DCZ;q=0.5", true),
+            ("br;q=0.4, dcz;q=0.5", true),
+            ("br, dcz;q=0.5", false),
+            ("identity, dcz;q=0.5", false),
+            ("dcz;q=0", false),
+            ("br;q=0, dcz;q=0", false),
+            ("*", false),
+            ("gzip, deflate, br, zstd, dcb", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            let accepted = Accepted::of(&headers);
+            assert_eq!(accepted.takes_dictionary(accepted.best(ORDER)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_with_a_dictionary_can_be_read_with_it() {
+        let text =
+            |from: u32| (from..from + 900).map(|i| format!("part{} ", i * i % 9973)).collect::<String>();
+        let (dictionary, raw) = (text(0), text(100));
+        let hash = [7; 32];
+        let packed = compress_with(raw.as_bytes(), dictionary.as_bytes(), &hash).unwrap();
+        assert_eq!(&packed[..8], [0x5e, 0x2a, 0x4d, 0x18, 0x20, 0, 0, 0]);
+        assert_eq!(packed[8..40], hash);
+        let mut reader =
+            zstd::stream::read::Decoder::with_ref_prefix(&packed[40..], dictionary.as_bytes()).unwrap();
+        let mut read = Vec::new();
+        io::copy(&mut reader, &mut read).unwrap();
+        assert!(read == raw.as_bytes());
+        let alone = compress(raw.as_bytes(), Coding::Zstd, Effort::Best).unwrap();
+        assert!(packed.len() * 3 < alone.len(), "{} {}", packed.len(), alone.len());
     }
 
     #[test]

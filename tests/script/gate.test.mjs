@@ -214,6 +214,22 @@ describe('the language of NocoBase’s texts', () => {
     }
   });
 
+  // The script of a page that NocoBase sends without an inline script runs when the document has been read.
+  test('is asked for at once where no settings follow', () => {
+    const { local, requests } = open('/admin', { readyState: 'interactive' });
+    assert.deepEqual(requests.map((request) => request.opened), [['GET', '/api/app:getInfo']]);
+    answer(requests[0], 200, info('zh-CN'));
+    assert.equal(local.getItem('NOCOBASE_LOCALE'), 'zh-CN');
+  });
+
+  test('is any that NocoBase can name', () => {
+    for (const lang of ['de', 'zh-CN', 'zh_TW', 'fil', 'zh-Hant-TW', 'es-419', 'sr-Latn']) {
+      const { page, request } = opened();
+      answer(request, 200, info(lang));
+      assert.equal(page.local.getItem('NOCOBASE_LOCALE'), lang);
+    }
+  });
+
   test('is the client’s own where it has one', () => {
     assert.equal(opened('/admin', { local: new Store({ NOCOBASE_LOCALE: 'de-DE' }) }).request, undefined);
     const { page, request } = opened();
@@ -230,7 +246,7 @@ describe('the language of NocoBase’s texts', () => {
   });
 
   test('is none that NocoBase did not say', () => {
-    for (const [status, body] of [[200, ''], [200, '{"data":{}}'], [200, info('')], [200, info('../x')], [500, info('zh-CN')], [0, '']]) {
+    for (const [status, body] of [[200, ''], [200, '{"data":{}}'], [200, info('')], [200, info('../x')], [200, info('x')], [200, info('zh-')], [200, info('zh CN')], [200, info('4e-US')], [500, info('zh-CN')], [0, '']]) {
       const { page, request } = opened();
       answer(request, status, body);
       assert.equal(page.local.getItem('NOCOBASE_LOCALE'), null, `${status} ${body}`);
@@ -239,29 +255,54 @@ describe('the language of NocoBase’s texts', () => {
 });
 
 describe('the files of plugins', () => {
-  const told = { 'data-plugins': '/nb/static/plugins/ client acl=1a @x/mine=2b client-v2 ai=3c' };
+  const told = { 'data-plugins': '/nb/static/plugins/ client-v2 ai=3c client acl=1a @x/mine=2b client-v2 map=1a' };
   const links = (page) => page.head.children.map(({ attributes: { href, ...others } }) => [href, JSON.stringify(others)]);
+  const first = ['/nb/static/plugins/@nocobase/plugin-ai/dist/client-v2/index.js?hash=3c'];
   const low = JSON.stringify({ rel: 'preload', as: 'script', fetchpriority: 'low' });
 
   test('are requested once nearly all of the page’s own scripts are there', () => {
     const page = open('/nb/admin', { data: told });
-    page.modules.push(...['a', 'b', 'c', 'd', 'e'].map((name) => ({ src: `${name}.js` })));
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
+    page.modules.push(...names.map((name) => ({ src: `${name}.js` })));
+    const arrive = (...names) => {
+      names.forEach((name) => page.loaded.set(`${name}.js`, 1000));
+      page.tick();
+    };
     page.tick();
-    ['a', 'b', 'c'].forEach((name) => page.loaded.set(`${name}.js`, 1000));
-    page.tick();
+    arrive('a', 'b', 'c');
     assert.deepEqual(links(page), [], 'the document is still being read: there may be more scripts');
     page.document.readyState = 'interactive';
     page.loaded.delete('c.js');
     page.tick();
     assert.deepEqual(links(page), []);
-    page.loaded.set('c.js', 1000);
+    arrive('c');
     page.tick();
+    assert.deepEqual(links(page), [[...first, low]], 'what the others have in common with it');
+    page.head.children[0].onload();
+    arrive('d', 'e', 'f');
+    assert.equal(links(page).length, 1, 'three are missing');
+    arrive('g');
     page.tick();
     assert.deepEqual(links(page), [
+      [...first, low],
       ['/nb/static/plugins/@nocobase/plugin-acl/dist/client/index.js?hash=1a', low],
       ['/nb/static/plugins/@x/mine/dist/client/index.js?hash=2b', low],
-      ['/nb/static/plugins/@nocobase/plugin-ai/dist/client-v2/index.js?hash=3c', low],
+      ['/nb/static/plugins/@nocobase/plugin-map/dist/client-v2/index.js?hash=1a', low],
     ]);
+  });
+
+  test('wait for the first one, whether it arrives or fails', () => {
+    for (const event of ['onload', 'onerror']) {
+      const page = open('/admin', { data: told, readyState: 'interactive' });
+      page.modules.push({ src: 'a.js' });
+      page.loaded.set('a.js', 1000);
+      page.tick();
+      page.tick();
+      assert.deepEqual(links(page).map(([url]) => url), first);
+      assert.equal(page.looking(), 0, 'a browser without preload never tells');
+      page.head.children[0][event]();
+      assert.equal(links(page).length, 4, event);
+    }
   });
 
   test('are requested where the browser does not tell what it transferred', () => {
@@ -269,7 +310,7 @@ describe('the files of plugins', () => {
     page.modules.push({ src: 'a.js' });
     page.loaded.set('a.js', undefined);
     page.tick();
-    assert.equal(links(page).length, 3);
+    assert.deepEqual(links(page).map(([url]) => url), first);
   });
 
   test('are left to NocoBase’s client where none are known, or the browser has them', () => {
@@ -278,7 +319,7 @@ describe('the files of plugins', () => {
       page.modules.push({ src: 'a.js' });
       page.loaded.set('a.js', bytes);
       page.tick();
-      assert.deepEqual(links(page), []);
+      assert.deepEqual([links(page), page.looking()], [[], 0]);
     }
   });
 });

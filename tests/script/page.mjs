@@ -131,7 +131,7 @@ export function open(path, options = {}) {
     window, document, location, history, XMLHttpRequest, Blob, Response, encodeURIComponent, decodeURIComponent, JSON, Math, String, Object,
     setTimeout: (f, ms) => timers.push([f, ms]),
     setInterval: (f) => ticks.push(f) - 1,
-    clearInterval: (i) => (ticks[i] = () => {}),
+    clearInterval: (i) => (ticks[i] = null),
     performance: { getEntriesByName: (name) => (loaded.has(name) ? [{ name, transferSize: loaded.get(name) }] : []) },
     Date: class { getTime() { return options.clock ? options.clock() : now; } },
     fetch: async () => response ?? { status: 200, headers: new Map() },
@@ -150,7 +150,9 @@ export function open(path, options = {}) {
     Object.entries(settings).map(([k, v]) => `window['${k}'] = ${JSON.stringify(v)};`).join('\n'), context);
   return {
     window, local, session, document, history, gone, cookies, attributes, timers, context, inline, requests, head, loaded, modules,
-    tick: () => ticks.forEach((f) => f()),
+    tick: () => ticks.forEach((f) => f?.()),
+    /** How many intervals run. */
+    looking: () => ticks.filter(Boolean).length,
     /** Cookies except the language's. */
     get roles() { return cookies.filter((c) => !c.startsWith('wecom_gate_lang=')); },
     /** What NocoBase's inline script does. */

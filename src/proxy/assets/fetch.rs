@@ -243,7 +243,7 @@ fn may_be_kept(status: StatusCode, headers: &HeaderMap, kind: FileKind) -> bool 
     let controls = words(header::CACHE_CONTROL);
     let forbidden = controls.split(',').any(|control| {
         let name = control.split('=').next().unwrap_or_default().trim();
-        ["no-store", "private", "no-cache"].contains(&name)
+        ["no-store", "private", "no-cache", "no-transform"].contains(&name)
     });
     let varying = words(header::VARY);
     // Calls with an `Origin` are forwarded, see `respond`.
@@ -299,6 +299,7 @@ mod tests {
             &[("vary", "Accept-Encoding, Cookie")],
             &[("vary", "Accept-Encoding"), ("vary", "Authorization")],
             &[("cache-control", "no-store")],
+            &[("cache-control", "max-age=3, no-transform")],
             &[("cache-control", "max-age=3"), ("cache-control", "PRIVATE")],
             &[("cache-control", "private=\"set-cookie\"")],
             &[("content-encoding", "gzip")],

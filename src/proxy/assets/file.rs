@@ -21,7 +21,9 @@ pub(super) type Digest = [u8; 16];
 pub(super) struct File {
     /// The content.
     pub bytes: Bytes,
-    /// Digest of the content.
+    /// SHA-256 of the content.
+    pub hash: [u8; 32],
+    /// Its first half.
     pub digest: Digest,
     /// By its extension; `Content-Type` agrees.
     pub kind: FileKind,
@@ -40,14 +42,6 @@ pub(super) struct File {
     pub checking: tokio::sync::Mutex<()>,
 }
 
-/// The first half of the SHA-256.
-pub(super) fn digest(bytes: &[u8]) -> Digest {
-    let whole = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let mut half = Digest::default();
-    half.iter_mut().zip(whole.as_ref()).for_each(|(to, from)| *to = *from);
-    half
-}
-
 impl File {
     /// A file that NocoBase has just sent.
     pub(super) fn new(
@@ -57,8 +51,14 @@ impl File {
         [etag, last_modified]: [Option<HeaderValue>; 2],
         lasting: bool,
     ) -> File {
+        let mut hash = [0; 32];
+        let whole = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        hash.iter_mut().zip(whole.as_ref()).for_each(|(to, from)| *to = *from);
+        let mut digest = Digest::default();
+        digest.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         File {
-            digest: digest(&bytes),
+            hash,
+            digest,
             bytes,
             kind,
             headers,
@@ -110,6 +110,8 @@ pub(super) enum Key {
     File(Box<str>),
     /// Content, under any name.
     Encoded(Digest, Coding),
+    /// Content, and the dictionary that it is compressed with.
+    Delta(Digest, Digest),
 }
 
 /// An entry.

@@ -1,8 +1,9 @@
 //! What the gate knows of the files that a page will request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::file::File;
 use crate::nocobase::About;
 
 /// What pages are told.
@@ -13,4 +14,6 @@ pub(super) struct Learned {
     pub about: Arc<About>,
     /// See `plugins`.
     pub text: Arc<str>,
+    /// The dictionary of those files: the first of them. Dangling if there is none, or if it has been evicted.
+    pub dictionary: Weak<File>,
 }

@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use serde::Deserialize;
 
+use super::dictionary::{self, FOLDER};
 use super::file::{Entry, File, Key};
 use super::learned::Learned;
 use super::store::Assets;
@@ -29,8 +30,6 @@ const MAX_LENGTH: usize = 80;
 const HEAD: usize = 8 * 1024;
 /// Packages with this prefix are written without it.
 const PREFIX: &str = "@nocobase/plugin-";
-/// Where the list's addresses begin.
-const FOLDER: &str = "static/plugins/";
 
 /// NocoBase's list of plugins.
 #[derive(Deserialize)]
@@ -89,14 +88,16 @@ impl Assets {
             return;
         }
         let list = self.fetcher.enabled_plugins(upstreams).await;
-        let text = match list.as_deref().and_then(|list| serde_json::from_slice::<List>(list).ok()) {
-            Some(list) => self.told(&list.data).await,
-            None => String::new(),
-        };
-        self.kept.plugins.store(Some(Arc::new(Learned { at: Instant::now(), about, text: text.into() })));
+        let (text, dictionary) =
+            match list.as_deref().and_then(|list| serde_json::from_slice::<List>(list).ok()) {
+                Some(list) => self.told(&list.data).await,
+                None => (String::new(), Weak::new()),
+            };
+        let learned = Learned { at: Instant::now(), about, text: text.into(), dictionary };
+        self.kept.plugins.store(Some(Arc::new(learned)));
     }
 
-    async fn told(&self, plugins: &[Plugin]) -> String {
+    async fn told(&self, plugins: &[Plugin]) -> (String, Weak<File>) {
         let public_path = self.kept.public_path();
         let modern: HashMap<&str, PluginFile<'_>> = plugins
             .iter()
@@ -106,15 +107,26 @@ impl Assets {
         let mut waiting: VecDeque<PluginFile<'_>> =
             plugins.iter().filter_map(|p| PluginFile::parse(p.url.as_deref()?, public_path)).collect();
         let mut files: Vec<PluginFile<'_>> = Vec::new();
+        let mut scripts: Vec<Arc<File>> = Vec::new();
         while let Some(file) = waiting.pop_front() {
             if files.len() == MAX_FILES || files.contains(&file) {
                 continue;
             }
             let Some(cached) = self.cached(file.url).await else { continue };
-            files.push(file);
             waiting.extend(required(&cached.bytes).filter_map(|package| modern.get(package).copied()));
+            files.push(file);
+            scripts.push(cached);
         }
-        format(&files, public_path)
+        let mut dictionary = Weak::new();
+        if let Some(place) = dictionary::choose(&scripts)
+            && let (Some(script), Some(before)) = (scripts.get(place), files.get_mut(..=place))
+        {
+            // Browsers need it before the others.
+            before.rotate_right(1);
+            self.compress_with(script, &scripts);
+            dictionary = Arc::downgrade(script);
+        }
+        (format(&files, public_path), dictionary)
     }
 
     /// The cached script with this address, if the address will never stand for another one.
@@ -134,20 +146,20 @@ fn required(script: &[u8]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `<folder> client <package>=<hash> ... client-v2 <package>=<hash> ...`, which is short: a page cannot be compressed.
+/// `<folder> client <package>=<hash> ... client-v2 <package>=<hash> ...`, which is short: a page cannot be compressed. The first
+/// one is the dictionary of the others.
 fn format(files: &[PluginFile<'_>], public_path: &str) -> String {
     let mut text = String::new();
-    for client in ["client", "client-v2"] {
-        for (i, file) in files.iter().filter(|file| file.client == client).enumerate() {
-            if text.is_empty() {
-                text = format!("{public_path}{FOLDER}");
-            }
-            if i == 0 {
-                let _ = write!(text, " {client}");
-            }
-            let _ =
-                write!(text, " {}={}", file.package.strip_prefix(PREFIX).unwrap_or(file.package), file.hash);
+    let mut client = "";
+    for file in files {
+        if text.is_empty() {
+            text = format!("{public_path}{FOLDER}");
         }
+        if file.client != client {
+            client = file.client;
+            let _ = write!(text, " {client}");
+        }
+        let _ = write!(text, " {}={}", file.package.strip_prefix(PREFIX).unwrap_or(file.package), file.hash);
     }
     text
 }
@@ -206,7 +218,8 @@ mod tests {
         let about = |version| About { version: Version::parse(version), page: None };
         assert_eq!(assets.plugins(&about("2.2.15")), None);
         let (at, text) = (Instant::now(), "/static/plugins/ client acl=1a".into());
-        assets.kept.plugins.store(Some(Arc::new(Learned { at, about: Arc::new(about("2.2.15")), text })));
+        let (about_it, dictionary) = (Arc::new(about("2.2.15")), Weak::new());
+        assets.kept.plugins.store(Some(Arc::new(Learned { at, about: about_it, text, dictionary })));
         assert!(assets.plugins(&about("2.2.15")).is_some());
         assert_eq!(assets.plugins(&about("2.2.16")), None);
     }
@@ -216,11 +229,15 @@ mod tests {
         let url = |name: &str, client: &str| format!("/static/plugins/{name}/dist/{client}/index.js?hash=1a");
         let urls = [
             url("@nocobase/plugin-acl", "client"),
-            url("@nocobase/plugin-ai", "client-v2"),
             url("@x/mine", "client"),
+            url("@nocobase/plugin-ai", "client-v2"),
+            url("@nocobase/plugin-map", "client"),
         ];
         let files: Vec<_> = urls.iter().filter_map(|url| PluginFile::parse(url, "/")).collect();
-        assert_eq!(format(&files, "/"), "/static/plugins/ client acl=1a @x/mine=1a client-v2 ai=1a");
+        assert_eq!(
+            format(&files, "/"),
+            "/static/plugins/ client acl=1a @x/mine=1a client-v2 ai=1a client map=1a"
+        );
         assert_eq!(format(&[], "/"), "");
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Kept {
     pub(super) learning: tokio::sync::Mutex<()>,
     /// Names of files that could not be cached.
     not_kept: Cache<Box<str>, ()>,
-    compressor: Compressor,
+    pub(super) compressor: Compressor,
     /// The part of the configuration that the content depends on.
     basis: Basis,
 }

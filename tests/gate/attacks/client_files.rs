@@ -7,6 +7,7 @@ use std::io::Read as _;
 use crate::support::eventually;
 use crate::support::raw::{Response, Setup, Upstream, Visitor, gate_with, get, request, send_raw};
 
+mod dictionary;
 mod not_kept;
 mod plugins;
 

@@ -5,9 +5,10 @@ use super::*;
 use crate::support::raw::{Process, WECOM};
 
 const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
-const LIST: &str = "/api/pm:listEnabled";
+pub(super) const JSON: &str = "Content-Type: application/json\r\n";
+pub(super) const LIST: &str = "/api/pm:listEnabled";
 
-fn url(plugin: &str, client: &str, hash: &str) -> String {
+pub(super) fn url(plugin: &str, client: &str, hash: &str) -> String {
     format!("/static/plugins/@nocobase/plugin-{plugin}/dist/{client}/index.js?hash={hash}")
 }
 
@@ -22,7 +23,7 @@ fn list(hash: &str) -> String {
 }
 
 /// What a page is told.
-async fn told(gate: &Process, member: &Visitor, path: &str) -> Option<String> {
+pub(super) async fn told(gate: &Process, member: &Visitor, path: &str) -> Option<String> {
     let lines = format!(
         "{}Accept: text/html\r\nUser-Agent: {WECOM}\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
         member.cookie_line()
@@ -33,15 +34,22 @@ async fn told(gate: &Process, member: &Visitor, path: &str) -> Option<String> {
     Some(page.text().split_once(" data-plugins=\"")?.1.split_once('"')?.0.to_owned())
 }
 
+/// A NocoBase with pages for both of its clients.
+pub(super) async fn nocobase(public_path: &str) -> Upstream {
+    let upstream = Upstream::start().await;
+    let settings = format!("<script>window['__nocobase_public_path__'] = '{public_path}';</script>");
+    file(&upstream, public_path, HTML, &settings);
+    for path in ["admin", "v/admin"] {
+        let page = "<!DOCTYPE html><html><head></head></html>";
+        upstream.set_response(&format!("{public_path}{path}"), "200 OK", HTML, page);
+    }
+    upstream
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_pages_are_told_what_nocobase_names_and_no_more() {
-    let upstream = Upstream::start().await;
-    file(&upstream, "/", HTML, "<script>window['__nocobase_public_path__'] = '/';</script>");
-    for path in ["/admin", "/v/admin"] {
-        upstream.set_response(path, "200 OK", HTML, "<!DOCTYPE html><html><head></head></html>");
-    }
-    let json = "Content-Type: application/json\r\n";
-    file(&upstream, LIST, json, &list("1a"));
+    let upstream = nocobase("/").await;
+    file(&upstream, LIST, JSON, &list("1a"));
     let head = r#"!function(e,t){t(require("react"),require("@nocobase/plugin-workflow/client-v2"))}();"#;
     let names = [("acl", "client"), ("ai", "client"), ("workflow", "client-v2"), ("evil", "client")];
     for (name, client) in names {
@@ -57,7 +65,7 @@ async fn r25_pages_are_told_what_nocobase_names_and_no_more() {
             assert_eq!(send_raw(gate.http, get(&url(name, client, hash), &lines)).await.status(), 200);
         }
     }
-    let expected = "/static/plugins/ client acl=1a ai=1a client-v2 workflow=1a";
+    let expected = "/static/plugins/ client ai=1a acl=1a client-v2 workflow=1a";
     eventually("pages are told", async || told(&gate, &other, "/admin").await.as_deref() == Some(expected))
         .await;
     // NocoBase's other client has other files.
@@ -65,7 +73,7 @@ async fn r25_pages_are_told_what_nocobase_names_and_no_more() {
     for asked in upstream.recorded().own.iter().filter(|r| r.target() == LIST) {
         assert_eq!((asked.header("cookie"), asked.header("authorization")), (None, None));
     }
-    // Another version: what the old one named is forgotten.
-    file(&upstream, LIST, json, &list("3c"));
+    // Another version: what the old one named is forgotten. What members have requested by the new names was not the new files.
+    file(&upstream, LIST, JSON, &list("2b"));
     eventually("it is forgotten", async || told(&gate, &other, "/admin").await.is_none()).await;
 }
