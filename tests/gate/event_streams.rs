@@ -188,6 +188,7 @@ async fn a_client_that_leaves_ends_nocobases_side() {
         let line = stage.logged().await;
         assert_eq!((&line["status"], &line["label"]), (&200.into(), &"".into()), "{line}");
         assert_ne!(line["error"], "", "{line}");
+        stage.gate.wait_for_log(&["\"aborted\"", "/events", "went away"]).await;
     }
 }
 

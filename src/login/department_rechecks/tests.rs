@@ -23,12 +23,17 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Stage {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut WeComEntry)) -> Stage {
         let sim = Simulator::start(Options::default()).await.unwrap();
         let nocobase = StandIn::start().await;
         nocobase.user_with_id(1, serde_json::json!({}));
         let mut config = Config::clone(&config(nocobase.address));
         let secret = sim.handle.app(CORP, 1_000_002).unwrap().secret;
         (config.wecom[0].api_base, config.wecom[0].secret) = (sim.base().parse().unwrap(), secret.into());
+        change(&mut config.wecom[0]);
         let keyring = Arc::new(Keyring::new(&config.session.keys, &config.origin.url()).unwrap());
         let metrics = Arc::new(Metrics::new(&["wecom"]).unwrap());
         let sessions = Arc::new(Sessions::after(None, Arc::new(config), metrics, &keyring).unwrap());
@@ -101,4 +106,11 @@ async fn where_wecom_is_overloaded_nobody_is_asked_about_alone() {
         stage.sim.handle.add_fault(Fault::new(USER_LIST, FaultKind::Errcode(errcode)));
         assert_eq!(stage.recheck(1).await, alone, "{errcode}");
     }
+}
+
+/// The list says who is active, not who may use NocoBase.
+#[tokio::test]
+async fn r22_the_rules_apply_to_those_whom_a_list_names() {
+    let stage = Stage::with(|entry| entry.allow_users = vec!["two".to_owned()]).await;
+    assert_eq!(stage.recheck(1).await, ["one"]);
 }
