@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::is_up;
 use crate::events::LONG;
-use crate::session::departments::{USER_GET, USER_LIST, signed_in, work};
+use crate::session::departments::{USER_GET, USER_LIST, signed_in_at, work};
 use crate::support::{Redis, Stage};
 
 /// A balancer keeps each member at one node: neither node knows all who are in the department.
@@ -17,10 +17,7 @@ async fn two_nodes_request_the_list_of_a_department_as_often_as_one() {
     let other = stage.second_node().await;
     is_up(&stage.gate, true).await;
     is_up(&other, true).await;
-    let mut members = signed_in(&stage, 2).await;
-    for (_, browser) in members.iter_mut().skip(1).step_by(2) {
-        browser.go_to(&other);
-    }
+    let mut members = signed_in_at(&stage, &[&stage.gate, &other], 2).await;
     let calls = |path| usize::try_from(stage.wecom().calls(path)).unwrap();
     let began = Instant::now();
     let mut seen = (calls(USER_LIST), calls(USER_GET));

@@ -7,7 +7,7 @@ use serde_json::json;
 use wecom_sim::{Fault, FaultKind};
 
 use crate::events::LONG;
-use crate::support::{Browser, CORP, Stage, eventually};
+use crate::support::{Browser, CORP, Gate, Stage, eventually};
 
 pub(crate) const USER_GET: &str = "/cgi-bin/user/get";
 pub(crate) const USER_LIST: &str = "/cgi-bin/user/list";
@@ -26,6 +26,11 @@ async fn stage() -> (Stage, Vec<(String, Browser)>) {
 
 /// Members of a department, each with a session.
 pub(crate) async fn signed_in(stage: &Stage, department: u64) -> Vec<(String, Browser)> {
+    signed_in_at(stage, &[&stage.gate], department).await
+}
+
+/// The same at these gates, in turns.
+pub(crate) async fn signed_in_at(stage: &Stage, gates: &[&Gate], department: u64) -> Vec<(String, Browser)> {
     let mut members = Vec::new();
     for n in 0..EACH {
         let userid = format!("Member{department}-{n}");
@@ -37,7 +42,11 @@ pub(crate) async fn signed_in(stage: &Stage, department: u64) -> Vec<(String, Br
             ..wecom_sim::Member::default()
         };
         stage.wecom().set_member(CORP, member).unwrap();
-        members.push((userid.clone(), stage.signed_in(&userid).await));
+        stage.bound(&userid);
+        let mut browser = stage.phone(&userid);
+        browser.go_to(gates[n % gates.len()]);
+        assert_eq!(browser.open("/admin").await.status, 200, "{userid}");
+        members.push((userid, browser));
     }
     members
 }
