@@ -87,6 +87,7 @@ def proxies(world, provider):
         Candidate("gate, compressing", gate, coding="gzip, deflate", puts_token=True, refuses=True),
         Candidate("bare + 5 proxy headers", world.bare("--headers")),
         Candidate("bare, Pingora's buffers", world.bare("--read-buffer", "65536")),
+        Candidate("bare, jemalloc's defaults", world.bare(jemalloc="tcache_max:32768")),
         Candidate("nginx proxy_pass", world.nginx_proxy()),
         Candidate("nginx + auth_request", world.nginx_proxy(gate_auth.port), gate_auth, refuses=True),
         *peers,

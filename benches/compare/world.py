@@ -232,9 +232,10 @@ http {{
     def has(self, program):
         return (self.binaries / program).exists()
 
-    def bare(self, *flags, tls=False, program="examples/bare"):
+    def bare(self, *flags, tls=False, program="examples/bare", jemalloc=None):
         port, tls_port = free_port(), free_port()
-        command = [self.binaries / program, "proxy", "--listen", f"127.0.0.1:{port}"]
+        options = [f"_RJEM_MALLOC_CONF={jemalloc}"] if jemalloc else []
+        command = ["env", *options, self.binaries / program, "proxy", "--listen", f"127.0.0.1:{port}"]
         command += ["--upstream", f"127.0.0.1:{self.upstream.port}", *flags]
         if tls:
             command += ["--tls-listen", f"127.0.0.1:{tls_port}"]
