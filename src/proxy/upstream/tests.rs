@@ -3,6 +3,7 @@ use tokio::net::TcpListener;
 
 use super::node::NodeState;
 use super::*;
+use crate::nocobase::{Class, Turn, Who};
 
 fn upstream(nodes: &[&str]) -> config::Upstream {
     config::Upstream {
@@ -112,4 +113,29 @@ async fn a_node_that_hung_is_found_back_at_once() {
     });
     u.balancer.backends().run_health_check(true).await;
     assert_eq!((u.nodes[0].state(), u.nodes[0].limiter.is_away()), (NodeState::Healthy, false));
+}
+
+/// Its health check gets no response in either case: a node that is only busy responds to other requests.
+#[tokio::test]
+async fn a_node_that_responds_to_others_does_not_hang() {
+    for is_busy in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let u = Upstreams::new(&upstream(&[&address]), "/", None, &Concurrency::default()).unwrap();
+        let limiter = u.limiter(0).unwrap().clone();
+        let others = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                if is_busy {
+                    let turn = Turn { class: Class::In, who: Who::User(1) };
+                    limiter.enter(turn).await.unwrap().responded("/");
+                }
+            }
+        };
+        tokio::select! {
+            () = u.balancer.backends().run_health_check(true) => {}
+            () = others => {}
+        }
+        assert_eq!(limiter.is_away(), !is_busy);
+    }
 }
