@@ -45,18 +45,31 @@ impl Connections {
             return None;
         }
         let own = part_of_thread();
-        // Another thread's only if it is free: to open a connection is better than to wait.
-        (0..PARTS).find_map(|next| {
+        let mut is_contended = false;
+        for next in 0..PARTS {
             let part = self.parts.get((own + next) % PARTS)?;
-            let mut part = if next == 0 { part.lock() } else { part.try_lock()? };
-            while let Some(mut idle) = part.pop_back() {
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                if idle.since.elapsed() < LONGEST_IDLE && is_open(&mut idle.stream) {
-                    return Some(idle.stream);
-                }
+            // Another thread's only if it is free, at first.
+            let part = if next == 0 { Some(part.lock()) } else { part.try_lock() };
+            let Some(mut part) = part else {
+                is_contended = true;
+                continue;
+            };
+            if let Some(stream) = self.take_of(&mut part) {
+                return Some(stream);
             }
-            None
-        })
+        }
+        // It is held for a microsecond: to wait is better than to open a connection.
+        is_contended.then(|| self.parts.iter().find_map(|part| self.take_of(&mut part.lock())))?
+    }
+
+    fn take_of(&self, part: &mut VecDeque<Idle>) -> Option<Stream> {
+        while let Some(mut idle) = part.pop_back() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            if idle.since.elapsed() < LONGEST_IDLE && is_open(&mut idle.stream) {
+                return Some(idle.stream);
+            }
+        }
+        None
     }
 
     /// Keeps a connection whose response is complete. Beyond `most` of them, one is closed: of this thread's, the one that has been idle
